@@ -1,0 +1,19 @@
+//! mtdata keeps a psychology study's data complete, decrypted, checked and provable.
+//!
+//! The folders follow one questionnaire entry: it is asked of a [`study::server`], kept in the raw archive of the
+//! [`pool`], decoded into tables, combined, scored and reported by the [`tasks`]. What has to run is decided by the
+//! [`plan`], carried out by the [`run`], remembered in the [`state`]. [`task`] is the joint where these floors meet.
+#![forbid(unsafe_code)]
+
+pub mod alert;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod plan;
+pub mod pool;
+pub mod report;
+pub mod run;
+pub mod state;
+pub mod study;
+pub mod task;
+pub mod tasks;

@@ -1,0 +1,1 @@
+//! What has to run, decided without touching the world.

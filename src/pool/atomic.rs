@@ -1,0 +1,222 @@
+//! Files that appear under their name complete and durable, or not at all, and stay untouched when nothing changed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::task::Written;
+
+/// Files of answers: only their owner reads them.
+pub const PRIVATE: u32 = 0o600;
+/// Derived tables and reports: the lab's group reads them too.
+pub const SHARED: u32 = 0o640;
+
+/// Every temporary file of mtdata starts so; what a killed run left is swept by the next one.
+pub const TEMPORARY_PREFIX: &str = ".mtdata-tmp-";
+
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// A file being written beside its final place. Dropped without [`commit`](Self::commit), it leaves no trace.
+#[derive(Debug)]
+pub struct AtomicFile {
+    target: PathBuf,
+    temporary: PathBuf,
+    writer: Option<BufWriter<File>>,
+    hasher: blake3::Hasher,
+    size: u64,
+}
+
+impl AtomicFile {
+    /// Makes missing folders (0700 when the file is private, else 0750) and opens a temporary file in the target's folder.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn create(target: &Path, mode: u32) -> io::Result<Self> {
+        let folder = folder_of(target);
+        create_folder(folder, mode)?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let temporary = folder.join(format!("{TEMPORARY_PREFIX}{}-{number}-{name}", std::process::id()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        // The umask may have taken bits that the contract promises.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        Ok(Self {
+            target: target.to_owned(),
+            temporary,
+            writer: Some(BufWriter::with_capacity(1 << 17, file)),
+            hasher: blake3::Hasher::new(),
+            size: 0,
+        })
+    }
+
+    /// Where the bytes are until they are committed.
+    #[must_use]
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Makes the file durable and gives it its name; a target that already holds these very bytes is left untouched.
+    ///
+    /// # Errors
+    /// Whatever the file system says; the target is then what it was.
+    pub fn commit(mut self) -> io::Result<Written> {
+        let writer = self.writer.take().expect("the writer is taken only here, and commit consumes self");
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let hash = self.hasher.finalize();
+        let changed = !holds(&self.target, hash, self.size)?;
+        if changed {
+            file.sync_all()?;
+            fs::rename(&self.temporary, &self.target)?;
+            sync_folder(folder_of(&self.target))?;
+        }
+        Ok(Written { path: self.target.clone(), hash, size: self.size, changed })
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let writer = self.writer.as_mut().expect("the writer is taken only by commit, which consumes self");
+        let written = writer.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        // After a commit that renamed, the name is gone already.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Writes `bytes` to `target`, whole or not at all.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn write(target: &Path, mode: u32, bytes: &[u8]) -> io::Result<Written> {
+    let mut file = AtomicFile::create(target, mode)?;
+    file.write_all(bytes)?;
+    file.commit()
+}
+
+/// Removes a file if it is there, durably. True when there was one.
+///
+/// # Errors
+/// Whatever the file system says, except that the file is missing.
+pub fn remove(target: &Path) -> io::Result<bool> {
+    match fs::remove_file(target) {
+        Ok(()) => sync_folder(folder_of(target)).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a folder and its parents for files of this mode.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn create_folder(folder: &Path, file_mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mode = if file_mode & 0o077 == 0 { 0o700 } else { 0o750 };
+    fs::DirBuilder::new().recursive(true).mode(mode).create(folder)?;
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Makes a rename, a new file or a removal in this folder durable.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder)?.sync_all()
+}
+
+/// The blake3 hash and size of a file, read once from end to end.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn hash_file(path: &Path) -> io::Result<(blake3::Hash, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let size = io::copy(&mut reader, &mut HashWriter(&mut hasher))?;
+    Ok((hasher.finalize(), size))
+}
+
+struct HashWriter<'a>(&'a mut blake3::Hasher);
+
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn holds(path: &Path, hash: blake3::Hash, size: u64) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() && found.len() == size => {
+            let mut hasher = blake3::Hasher::new();
+            let mut reader = File::open(path)?;
+            let mut buffer = vec![0; 1 << 16];
+            loop {
+                let read = reader.read(&mut buffer)?;
+                if read == 0 {
+                    return Ok(hasher.finalize() == hash);
+                }
+                hasher.update(&buffer[..read]);
+            }
+        }
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_uncommitted_file_leaves_no_trace_and_the_old_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a/b.csv");
+        write(&target, PRIVATE, b"old").unwrap();
+        let mut file = AtomicFile::create(&target, PRIVATE).unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_same_bytes_leave_the_file_untouched() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("t.csv");
+        assert!(write(&target, SHARED, b"x").unwrap().changed);
+        let before = fs::metadata(&target).unwrap().modified().unwrap();
+        assert!(!write(&target, SHARED, b"x").unwrap().changed);
+        assert_eq!(fs::metadata(&target).unwrap().modified().unwrap(), before);
+        assert!(write(&target, SHARED, b"y").unwrap().changed);
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, SHARED);
+    }
+}

@@ -1,0 +1,1 @@
+//! Numbers about a study's data and the page that shows them.

@@ -1,0 +1,1 @@
+//! What was true after the last run.

@@ -1,0 +1,1 @@
+//! What each task does, behind the trait of [`crate::task`].
