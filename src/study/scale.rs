@@ -19,6 +19,9 @@ pub struct Study {
     pub duplicates: Duplicates,
 }
 
+/// All studies, by name.
+pub type Studies = BTreeMap<String, Study>;
+
 /// One session of the schedule.
 #[derive(Debug, Clone, Default)]
 pub struct Session {
