@@ -1,1 +1,15 @@
-//! What was true after the last run.
+//! What was true after the last run: every target's manifest and every file's hash, in one checksummed log.
+//!
+//! The state can always be rebuilt from the pool: losing it costs time, never data.
+
+pub mod journal;
+pub mod manifest;
+pub mod names;
+pub mod record;
+pub mod stamp;
+pub mod store;
+
+pub use manifest::{Content, Manifest, Setback};
+pub use names::{Name, Names};
+pub use stamp::{Seen, Stamp};
+pub use store::Store;
