@@ -197,6 +197,8 @@ pub struct Done {
     pub written: Vec<Written>,
     /// True when the work leaves something undone that the next run must look at again.
     pub unfinished: bool,
+    /// What a command printed, its last lines; kept in the run's log.
+    pub printed: Vec<String>,
 }
 
 /// A file under its final name, as its writer knows it.

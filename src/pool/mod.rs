@@ -1,4 +1,5 @@
 //! The data pool on disk: names old and new, files that appear whole or not at all, the raw archive, tables.
 
 pub mod atomic;
+pub mod benchmark;
 pub mod paths;

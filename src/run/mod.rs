@@ -1,1 +1,23 @@
-//! The plan carried out.
+//! The plan carried out: servers asked, instances run in parallel, everything recorded and told.
+
+pub mod contents;
+pub mod events;
+pub mod explanation;
+pub mod facts;
+pub mod history;
+pub mod lock;
+pub mod preview;
+pub mod progress;
+pub mod prune;
+pub mod request;
+pub mod schedule;
+pub mod signals;
+pub mod teller;
+pub mod trace;
+pub mod verdict;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use request::{Request, Trouble, build};

@@ -1,0 +1,141 @@
+//! One run from beginning to end: what was asked for, the lock, the schedule, and what is told afterwards.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::config::Project;
+use crate::plan::Target;
+use crate::pool::atomic;
+use crate::run::events::{Event, EventWriter, Outcome, RunOutcome, run_id};
+use crate::run::lock::{Lock, Refused};
+use crate::run::schedule::Scheduler;
+use crate::run::signals::{Signals, Stop};
+use crate::run::teller::{Loudness, Teller};
+use crate::run::{facts, history, prune};
+use crate::state::Store;
+use crate::task::{Counts, FailureKind};
+use crate::tasks::Tasks;
+
+/// What a build is asked to do.
+#[allow(clippy::struct_excessive_bools)] // each is a switch of its own on the command line
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    pub targets: Vec<Target>,
+    /// False when the targets are Pipeline.toml's `default`.
+    pub explicit: bool,
+    pub forced: bool,
+    pub jobs: Option<usize>,
+    pub fail_fast: bool,
+    pub loudness: Loudness,
+    pub explain: bool,
+    pub json: bool,
+    pub trace: Option<PathBuf>,
+    /// How long to wait for another run's end.
+    pub wait: Duration,
+    pub prune: bool,
+}
+
+/// How a run ended, in numbers.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    pub run: String,
+    pub outcome: RunOutcome,
+    pub stop: Option<Stop>,
+    pub tasks: BTreeMap<Outcome, u64>,
+    pub counts: Counts,
+    pub warnings: u64,
+    pub troubles: Vec<Trouble>,
+    /// Targets that turned out to select nothing, with the nearest that exist.
+    pub unknown: Vec<String>,
+    pub took: Duration,
+}
+
+/// Something that a person has to be told at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    pub server: Option<String>,
+    pub target: String,
+    /// `None` for a critical warning, whose code then stands in `code`.
+    pub kind: Option<FailureKind>,
+    /// Stable word: the kind of a failure or the code of a warning.
+    pub code: String,
+    pub message: String,
+    pub advice: Option<String>,
+}
+
+/// Why a run did not begin.
+#[derive(Debug)]
+pub enum Refusal {
+    Locked(String),
+    /// A target that selects nothing.
+    Unknown(String),
+    Io(PathBuf, io::Error),
+}
+
+/// Where a project keeps its state.
+#[must_use]
+pub fn home(project: &Project) -> PathBuf {
+    project.pipeline.root.join(".mtdata")
+}
+
+/// Where the logs of past runs are.
+#[must_use]
+pub fn runs_folder(project: &Project) -> PathBuf {
+    home(project).join("runs")
+}
+
+/// Reads the state without a lock; for commands that only look.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn read_state(project: &Project) -> io::Result<Store> {
+    Store::read(&home(project).join("state"))
+}
+
+/// Brings the requested targets up to date.
+///
+/// # Errors
+/// [`Refusal`]: nothing was run.
+pub fn build(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summary, Refusal> {
+    let start = Instant::now();
+    let (home, pool) = (home(project), project.pool());
+    let make = |folder: &Path, mode| atomic::create_folder(folder, mode).map_err(|e| Refusal::Io(folder.to_owned(), e));
+    make(&home.join("runs"), atomic::PRIVATE)?;
+    make(&pool, atomic::SHARED)?;
+    let locks = [home.join("lock"), pool.join(".lock")];
+    let _lock = Lock::take(&locks, request.wait).map_err(|refused| match refused {
+        Refused::Held(holder) => Refusal::Locked(holder),
+        Refused::Io(path, error) => Refusal::Io(path, error),
+    })?;
+    let state = home.join("state");
+    let failed = |error| Refusal::Io(state.clone(), error);
+    let mut store = Store::read(&state).map_err(failed)?;
+    store.open_for_writing(&state).map_err(failed)?;
+    let facts = facts::look(project);
+    let signals = Signals::watch().map_err(|error| Refusal::Io(PathBuf::from("signal handlers"), error))?;
+    let id = run_id();
+    let runs = home.join("runs");
+    let events = EventWriter::new(&id, &runs, request.json).map_err(|error| Refusal::Io(runs.clone(), error))?;
+    let mut teller = Teller::new(events, request);
+    if store.is_damaged() {
+        teller.note(
+            "the state in .mtdata was damaged and is cut to its sound part; what it no longer knows is built again",
+        );
+    }
+    let targets = request.targets.iter().map(|target| target.text.clone()).collect();
+    teller.event(&Event::RunStarted { targets, version: env!("CARGO_PKG_VERSION"), pid: std::process::id() });
+    let mut scheduler = Scheduler::new(project, tasks, request, &id, facts, store, teller, start);
+    let mut summary = scheduler.run(&signals);
+    if request.prune && summary.outcome == RunOutcome::Ok {
+        prune::remove(project, &mut scheduler);
+    }
+    summary.took = start.elapsed();
+    scheduler.finish(&mut summary).map_err(failed)?;
+    if let Some(path) = &request.trace {
+        scheduler.trace.write(path).map_err(|error| Refusal::Io(path.clone(), error))?;
+    }
+    history::sweep(&runs, project.pipeline.logs.keep_runs);
+    Ok(summary)
+}

@@ -1,0 +1,271 @@
+//! Whole runs of command tasks in a folder of their own: what is planned is what runs, and a second run has nothing to do.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::config::Project;
+use crate::config::error::Source;
+use crate::config::pipeline::{Action, AlertLevel, CommandSpec, DataPaths, EachAxes, LogSettings, Pipeline, TaskSpec};
+use crate::plan::Target;
+use crate::run::events::Outcome;
+use crate::run::preview::{Standing, preview};
+use crate::run::request::{Request, Summary, build};
+use crate::run::teller::Loudness;
+use crate::tasks::Tasks;
+
+/// One step: its output is the text of its inputs and its own word.
+#[derive(Debug, Clone)]
+struct Step {
+    word: u8,
+    /// Files of `in/`.
+    reads: Vec<usize>,
+    /// Earlier steps.
+    needs: Vec<usize>,
+    /// It writes only the first letters, so that many changes of its inputs change nothing.
+    cuts: bool,
+}
+
+fn spec(index: usize, step: &Step) -> TaskSpec {
+    let cut = if step.cuts { "head -c 2" } else { "cat" };
+    let script = format!("echo {} > \"$0.x\"; cat \"$@\" /dev/null | {cut} >> \"$0.x\"; mv \"$0.x\" \"$0\"", step.word);
+    let command = ["sh", "-c", &script, "{out}", "{inputs}"].map(str::to_owned).to_vec();
+    let inputs = step.reads.iter().map(|file| format!("in/{file}")).collect();
+    let outputs = vec![format!("out/{index}")];
+    TaskSpec {
+        name: format!("t{index}"),
+        span: 0..0,
+        action: Action::Command(CommandSpec { command, inputs, outputs, env: BTreeMap::new() }),
+        each: EachAxes::default(),
+        scales: None,
+        servers: None,
+        needs: step.needs.clone(),
+        after: Vec::new(),
+        group: None,
+        retries: 0,
+        timeout: Duration::from_secs(20),
+        every: None,
+        partial: false,
+        alert: AlertLevel::None,
+    }
+}
+
+fn project(root: &Path, steps: &[Step]) -> Project {
+    let pipeline = Pipeline {
+        source: Source { path: root.join("Pipeline.toml"), text: String::new() },
+        root: root.to_owned(),
+        default: Vec::new(),
+        data: DataPaths {
+            pool: PathBuf::from("data"),
+            servers: PathBuf::from("config/servers.toml"),
+            scales: PathBuf::from("config/scales"),
+            alerts: None,
+            corrections: None,
+            participants: None,
+        },
+        logs: LogSettings::default(),
+        groups: BTreeMap::new(),
+        tasks: steps.iter().enumerate().map(|(index, step)| spec(index, step)).collect(),
+    };
+    Project { pipeline, servers: Arc::default(), alerts: None, studies: Arc::default() }
+}
+
+fn all(project: &Project) -> Vec<Target> {
+    project.pipeline.tasks.iter().map(|task| Target::parse(&task.name).unwrap()).collect()
+}
+
+fn run(project: &Project) -> Summary {
+    let request = Request {
+        targets: all(project),
+        explicit: true,
+        loudness: Loudness::Quiet,
+        jobs: Some(2),
+        ..Request::default()
+    };
+    build(project, &Tasks::new(project), &request).unwrap()
+}
+
+/// What a dry run says: surely runs, may run.
+fn plan(project: &Project) -> (usize, usize) {
+    let tasks = Tasks::new(project);
+    let found = preview(project, &tasks, &all(project), true, false).unwrap();
+    let count = |wanted: fn(&Standing) -> bool| found.standing.iter().filter(|standing| wanted(standing)).count();
+    (count(|s| matches!(s, Standing::WouldRun(_))), count(|s| matches!(s, Standing::MayRun { .. })))
+}
+
+fn ran(summary: &Summary) -> usize {
+    let of = |outcome| summary.tasks.get(&outcome).copied().unwrap_or_default();
+    usize::try_from(of(Outcome::Built) + of(Outcome::Unchanged)).unwrap()
+}
+
+fn outputs(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(root.join("out")).into_iter().flatten().flatten();
+    files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
+}
+
+fn write_inputs(root: &Path, inputs: &[u8]) {
+    fs::create_dir_all(root.join("in")).unwrap();
+    for (index, content) in inputs.iter().enumerate() {
+        fs::write(root.join(format!("in/{index}")), [*content]).unwrap();
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Edit {
+    Content(usize, u8),
+    Touch(usize),
+    DeleteOutput(usize),
+    SpoilOutput(usize),
+    DeleteInput(usize),
+    Word(usize, u8),
+    AddRead(usize, usize),
+    DropRead(usize),
+}
+
+const FILES: usize = 4;
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let one = (
+        any::<u8>(),
+        prop::collection::vec(0..FILES, 0..3),
+        prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+        any::<bool>(),
+    );
+    prop::collection::vec(one, 1..7).prop_map(|raw| {
+        let make = |(index, (word, reads, needs, cuts)): (usize, (u8, Vec<usize>, Vec<prop::sample::Index>, bool))| {
+            let mut needs: Vec<usize> =
+                if index == 0 { Vec::new() } else { needs.iter().map(|n| n.index(index)).collect() };
+            needs.sort_unstable();
+            needs.dedup();
+            Step { word, reads, needs, cuts }
+        };
+        raw.into_iter().enumerate().map(make).collect()
+    })
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let file = 0..FILES;
+    let step = 0..7usize;
+    let edit = prop_oneof![
+        (file.clone(), any::<u8>()).prop_map(|(f, c)| Edit::Content(f, c)),
+        file.clone().prop_map(Edit::Touch),
+        step.clone().prop_map(Edit::DeleteOutput),
+        step.clone().prop_map(Edit::SpoilOutput),
+        file.clone().prop_map(Edit::DeleteInput),
+        (step.clone(), any::<u8>()).prop_map(|(s, w)| Edit::Word(s, w)),
+        (step.clone(), file).prop_map(|(s, f)| Edit::AddRead(s, f)),
+        step.prop_map(Edit::DropRead),
+    ];
+    prop::collection::vec(edit, 1..5)
+}
+
+fn apply(root: &Path, steps: &mut [Step], edit: &Edit) {
+    let count = steps.len();
+    let input = |file: usize| root.join(format!("in/{file}"));
+    let output = |step: usize| root.join(format!("out/{}", step % count));
+    match *edit {
+        Edit::Content(file, content) => fs::write(input(file), [content]).unwrap(),
+        Edit::Touch(file) => {
+            if let Ok(old) = fs::read(input(file)) {
+                fs::write(input(file), old).unwrap();
+            }
+        }
+        Edit::DeleteOutput(step) => drop(fs::remove_file(output(step))),
+        Edit::SpoilOutput(step) => fs::write(output(step), "spoilt").unwrap(),
+        Edit::DeleteInput(file) => drop(fs::remove_file(input(file))),
+        Edit::Word(step, word) => steps[step % count].word = word,
+        Edit::AddRead(step, file) => steps[step % count].reads.push(file),
+        Edit::DropRead(step) => drop(steps[step % count].reads.pop()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// For any graph and any edits: the plan says what then runs, a second run does nothing, and the result is that of
+    /// a build from scratch.
+    #[test]
+    fn what_is_planned_is_what_runs(steps in steps(), rounds in prop::collection::vec(edits(), 1..4)) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let mut steps = steps;
+        write_inputs(root, &[1, 2, 3, 4]);
+        run(&project(root, &steps));
+        for edits in rounds {
+            for edit in &edits {
+                apply(root, &mut steps, edit);
+            }
+            let project = project(root, &steps);
+            let (surely, maybe) = plan(&project);
+            let first = run(&project);
+            prop_assert!(surely <= ran(&first) && ran(&first) <= surely + maybe, "{surely} {maybe} {:?}", first.tasks);
+            prop_assert_eq!(ran(&run(&project)), 0);
+            prop_assert_eq!(plan(&project), (0, 0));
+            let scratch = tempfile::tempdir().unwrap();
+            fs::create_dir_all(scratch.path().join("in")).unwrap();
+            for file in 0..FILES {
+                drop(fs::copy(root.join(format!("in/{file}")), scratch.path().join(format!("in/{file}"))));
+            }
+            run(&self::project(scratch.path(), &steps));
+            prop_assert_eq!(outputs(root), outputs(scratch.path()));
+        }
+    }
+}
+
+fn step(word: u8, reads: &[usize], needs: &[usize], cuts: bool) -> Step {
+    Step { word, reads: reads.to_vec(), needs: needs.to_vec(), cuts }
+}
+
+#[test]
+fn what_changes_nothing_stops_the_way_down() {
+    let folder = tempfile::tempdir().unwrap();
+    write_inputs(folder.path(), b"abc");
+    let project = project(folder.path(), &[step(1, &[0, 1, 2], &[], true), step(2, &[], &[0], false)]);
+    assert_eq!(ran(&run(&project)), 2);
+    fs::write(folder.path().join("in/2"), "z").unwrap();
+    assert_eq!(plan(&project), (1, 1));
+    let summary = run(&project);
+    assert_eq!(summary.tasks.get(&Outcome::Unchanged), Some(&1));
+    assert_eq!(summary.tasks.get(&Outcome::UpToDate), Some(&1));
+}
+
+#[test]
+fn a_failure_blocks_what_needs_it_and_nothing_else_and_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    write_inputs(folder.path(), b"abc");
+    let steps = [step(1, &[0], &[], false), step(2, &[], &[0], false), step(3, &[1], &[], false)];
+    let mut project = project(folder.path(), &steps);
+    let good = project.pipeline.tasks[0].action.clone();
+    let bad = CommandSpec {
+        command: ["sh", "-c", "echo why >&2; exit 3"].map(str::to_owned).to_vec(),
+        outputs: vec!["out/0".to_owned()],
+        ..CommandSpec::default()
+    };
+    project.pipeline.tasks[0].action = Action::Command(bad);
+    for _ in 0..2 {
+        let summary = run(&project);
+        assert_eq!(summary.tasks.get(&Outcome::Failed), Some(&1));
+        assert_eq!(summary.tasks.get(&Outcome::Blocked), Some(&1));
+        assert!(folder.path().join("out/2").exists() && !folder.path().join("out/0").exists());
+    }
+    project.pipeline.tasks[0].action = good;
+    assert_eq!(ran(&run(&project)), 2);
+}
+
+#[test]
+fn an_input_that_changes_while_its_task_runs_is_stale_next_time() {
+    let folder = tempfile::tempdir().unwrap();
+    write_inputs(folder.path(), b"abc");
+    let mut project = project(folder.path(), &[step(1, &[0], &[], false)]);
+    let meddling =
+        "cat in/0 > \"$0\"; if [ ! -e meddled ]; then touch meddled; echo x > in/0; echo a | tr -d '\\n' > in/0; fi";
+    let Action::Command(command) = &mut project.pipeline.tasks[0].action else { unreachable!("steps are commands") };
+    command.command = ["sh", "-c", meddling, "{out}"].map(str::to_owned).to_vec();
+    assert_eq!(ran(&run(&project)), 1);
+    assert_eq!(ran(&run(&project)), 1);
+    assert_eq!(ran(&run(&project)), 0);
+}
