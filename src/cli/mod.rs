@@ -108,7 +108,9 @@ pub fn main() -> Exit {
         Ok(exit) => exit,
         Err(fault) => {
             let message = fault.message.trim_end();
-            if !message.is_empty() {
+            if message.starts_with("error: ") {
+                eprintln!("{message}");
+            } else if !message.is_empty() {
                 eprintln!("error: {message}");
             }
             fault.exit

@@ -1,10 +1,15 @@
 //! The files people write: Pipeline.toml and what it names. Read strictly; every mistake says file, line and column.
 
 pub mod alerts;
+mod alerts_file;
 pub mod error;
 pub mod pipeline;
+mod pipeline_file;
+pub mod section;
 pub mod servers;
+mod servers_file;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,8 +42,44 @@ impl Project {
     /// Every mistake of every file at once.
     pub fn load(file: Option<&Path>, start: &Path) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let wanted = file.map_or_else(|| start.join("Pipeline.toml"), |file| start.join(file));
-        problems.add(&wanted, None, "cannot be read yet", None);
-        Err(problems)
+        let Some(path) = find(file, start) else {
+            let here = start.join("Pipeline.toml");
+            let hint = "`mtdata init` writes one here; `mtdata -f FILE` names another".to_owned();
+            problems.add(&here, None, "is neither here nor in a folder above", Some(hint));
+            return Err(problems);
+        };
+        let root = path.parent().unwrap_or(start).to_owned();
+        let Some(source) = problems.read(&path) else { return Err(problems) };
+        let problems = RefCell::new(problems);
+        let Some(pipeline) = pipeline_file::read(&source, &root, &problems) else { return Err(problems.into_inner()) };
+        let data = &pipeline.data;
+        let open = |path: &Path| problems.borrow_mut().read(&root.join(path));
+        let servers =
+            open(&data.servers).map(|source| servers_file::read(&source, &root, &root.join(&data.pool), &problems));
+        let alerts = data.alerts.as_deref().and_then(open);
+        let alerts = alerts.map(|source| alerts_file::read(&source, &root, &problems));
+        let servers = servers.unwrap_or_default();
+        check_servers(&pipeline, &servers, &problems);
+        let project = Self { pipeline, servers: Arc::new(servers), alerts, studies: Arc::default() };
+        problems.into_inner().into_result(project)
+    }
+}
+
+/// The pipeline's file: the named one, or the nearest upwards.
+fn find(file: Option<&Path>, start: &Path) -> Option<PathBuf> {
+    if let Some(file) = file {
+        return Some(start.join(file));
+    }
+    start.ancestors().map(|folder| folder.join("Pipeline.toml")).find(|path| path.is_file())
+}
+
+fn check_servers(pipeline: &Pipeline, servers: &Servers, problems: &RefCell<Problems>) {
+    for task in &pipeline.tasks {
+        for name in task.servers.iter().flatten().filter(|name| !servers.contains_key(*name)) {
+            let near = section::nearest(name.as_str(), servers.keys().map(crate::study::name::ServerName::as_str));
+            let message = format!("task `{}` names the server `{name}`, which servers.toml does not have", task.name);
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            problems.borrow_mut().add(&pipeline.source.path, Some(task.span.clone()), message, hint);
+        }
     }
 }
