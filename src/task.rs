@@ -319,17 +319,26 @@ pub struct Failure {
     pub advice: Option<String>,
     /// The last lines a command printed.
     pub tail: Vec<String>,
+    /// What was done before it failed.
+    pub counts: Counts,
 }
 
 impl Failure {
     #[must_use]
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), advice: None, tail: Vec::new() }
+        Self { kind, message: message.into(), advice: None, tail: Vec::new(), counts: Counts::default() }
     }
 
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
+        self
+    }
+
+    /// Keeps the numbers of what was done before.
+    #[must_use]
+    pub fn after(mut self, counts: Counts) -> Self {
+        self.counts = counts;
         self
     }
 

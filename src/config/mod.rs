@@ -5,6 +5,7 @@ mod alerts_file;
 pub mod error;
 pub mod pipeline;
 mod pipeline_file;
+pub mod secret;
 pub mod section;
 pub mod servers;
 mod servers_file;

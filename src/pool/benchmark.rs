@@ -36,3 +36,18 @@ pub fn read(folder: &ServerFolder) -> BTreeMap<ScaleName, Mark> {
     };
     all.into_iter().filter_map(sound).collect()
 }
+
+/// Writes a table's mark, when it is new.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn put(folder: &ServerFolder, scale: &ScaleName, mark: Mark) -> std::io::Result<()> {
+    let mut all = read(folder);
+    if all.insert(scale.clone(), mark) == Some(mark) {
+        return Ok(());
+    }
+    let named: BTreeMap<&str, Mark> = all.iter().map(|(scale, mark)| (scale.as_str(), *mark)).collect();
+    let mut text = serde_json::to_vec_pretty(&named)?;
+    text.push(b'\n');
+    crate::pool::atomic::write(&path(folder), crate::pool::atomic::PRIVATE, &text).map(|_| ())
+}

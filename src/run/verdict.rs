@@ -129,6 +129,8 @@ impl Scheduler<'_> {
             }
             Err(failure) => {
                 finished.failure = Some(record(failure));
+                finished.counts = failure.counts.clone();
+                self.counts.merge(&failure.counts);
                 finished.outcome = self.failed(node, failure);
                 failure.kind.is_critical()
             }
@@ -226,6 +228,10 @@ impl Scheduler<'_> {
         let (server, alert) = (instance.axes.server.clone(), self.project.pipeline.tasks[instance.task].alert);
         let target = self.target(node);
         self.add_trouble(server.as_ref(), &target, failure, alert);
+        // An export that failed late may have archived something before.
+        if let Some(server) = server.as_ref() {
+            self.wrote_raw(server);
+        }
         self.remember_setback(node, failure);
         Outcome::Failed
     }

@@ -1,6 +1,10 @@
 //! The domain: entries, keys, questionnaires, scoring, checks. It knows nothing of tasks, graphs or file formats of
 //! the project's configuration.
 
+pub mod cell;
+pub mod entry;
+pub mod keyring;
 pub mod listing;
 pub mod name;
 pub mod scale;
+pub mod server;

@@ -1,36 +1,67 @@
 //! What each task does, behind the trait of [`crate::task`].
 
 pub mod command;
+pub mod decode;
+pub mod export;
+
+use std::sync::Arc;
 
 use crate::config::Project;
 use crate::config::pipeline::{Action, TaskSpec};
 use crate::study::listing::Listed;
 use crate::study::name::ServerName;
-use crate::task::{Cancel, Failure, FailureKind, Patience, Task, Warning};
+use crate::task::{Axes, Cancel, Declaration, Done, Facts, Failure, Patience, Task, Warning, Work};
 
 /// The tasks of a pipeline, in its order.
 pub struct Tasks {
     pub all: Vec<Box<dyn Task>>,
+    exporter: Arc<export::Export>,
 }
 
 impl Tasks {
     #[must_use]
     pub fn new(project: &Project) -> Self {
-        Self { all: project.pipeline.tasks.iter().map(|spec| make(project, spec)).collect() }
+        let exporter = Arc::new(export::Export::new(project));
+        let make = |spec: &TaskSpec| make(project, spec, &exporter);
+        Self { all: project.pipeline.tasks.iter().map(make).collect(), exporter }
     }
 
     /// Asks a server for its listing, with what has to be said beside it.
     ///
     /// # Errors
     /// The failure of every export of this server.
-    pub fn list(&self, server: &ServerName, _: Patience, _: &Cancel) -> (Result<Vec<Listed>, Failure>, Vec<Warning>) {
-        (Err(Failure::new(FailureKind::Internal, format!("{server} cannot be asked yet"))), Vec::new())
+    pub fn list(
+        &self,
+        server: &ServerName,
+        patience: Patience,
+        cancel: &Cancel,
+    ) -> (Result<Vec<Listed>, Failure>, Vec<Warning>) {
+        self.exporter.list(server, patience, cancel)
     }
 }
 
-fn make(project: &Project, spec: &TaskSpec) -> Box<dyn Task> {
+fn make(project: &Project, spec: &TaskSpec, exporter: &Arc<export::Export>) -> Box<dyn Task> {
     match &spec.action {
+        Action::Export => Box::new(Shared(Arc::clone(exporter))),
+        Action::Decode => Box::new(decode::Decode::new(project)),
         Action::Command(command) => Box::new(command::Command::new(project, command.clone())),
         _ => Box::new(command::Command::new(project, crate::config::pipeline::CommandSpec::default())),
+    }
+}
+
+/// Several tasks of a pipeline that share their connections.
+struct Shared(Arc<export::Export>);
+
+impl Task for Shared {
+    fn revision(&self) -> u32 {
+        self.0.revision()
+    }
+
+    fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
+        self.0.declare(axes, facts)
+    }
+
+    fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
+        self.0.run(work)
     }
 }
