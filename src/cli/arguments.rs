@@ -258,8 +258,8 @@ pub struct ExplainCheckArguments {
 
 #[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
-    #[arg(default_value = "./mtdata-demo")]
-    pub folder: PathBuf,
+    #[arg(value_name = "DIR", default_value = "./mtdata-demo")]
+    pub directory: PathBuf,
     /// Keep the server up until Ctrl-C
     #[arg(long)]
     pub serve: bool,
@@ -269,12 +269,18 @@ pub struct DemoArguments {
     pub days: u32,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Only failures and where the report is
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Every task
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct InitArguments {
-    #[arg(default_value = ".")]
-    pub folder: PathBuf,
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -1,8 +1,44 @@
-//! `mtdata init`: a commented project to start from.
+//! Writes a commented project to begin with.
+
+use std::path::Path;
 
 use crate::cli::arguments::{InitArguments, ProjectArguments};
-use crate::cli::{Exit, Fault};
+use crate::cli::{Exit, Fault, build};
+use crate::config::scales::BUILT_IN;
+use crate::demo::project::PIPELINE;
+use crate::pool::atomic::{self, PRIVATE, SHARED};
 
-pub fn run(_project: &ProjectArguments, _arguments: &InitArguments) -> Result<Exit, Fault> {
-    Err(Fault::failed("this command is still being written"))
+const SERVERS: &str = include_str!("../../config/servers.toml");
+const ALERTS: &str = include_str!("../../config/alerts.toml");
+const IGNORED: &str = "# Never in git: keys, passwords, participants' data.\nkeys/\ndata/\n.mtdata/\n";
+
+pub fn run(project: &ProjectArguments, arguments: &InitArguments) -> Result<Exit, Fault> {
+    let here = std::env::current_dir().map_err(|error| Fault::usage(error.to_string()))?;
+    let start = project.folder.as_ref().map_or_else(|| here.clone(), |folder| here.join(folder));
+    let folder = start.join(&arguments.directory);
+    let mut files = vec![
+        ("Pipeline.toml".to_owned(), PIPELINE),
+        ("config/servers.toml".to_owned(), SERVERS),
+        ("config/alerts.toml".to_owned(), ALERTS),
+        (".gitignore".to_owned(), IGNORED),
+    ];
+    files.extend(BUILT_IN.iter().map(|(name, text)| (format!("config/scales/{name}"), *text)));
+    if let Some((name, _)) = files.iter().find(|(name, _)| folder.join(name).exists()) {
+        return Err(Fault::usage(format!(
+            "{} is there already; nothing was written",
+            build::shown(&folder.join(name)).display()
+        )));
+    }
+    let failed = |path: &Path, error: std::io::Error| Fault::failed(format!("{}: {error}", path.display()));
+    for (name, text) in &files {
+        let path = folder.join(name);
+        atomic::write(&path, SHARED, text.as_bytes()).map_err(|error| failed(&path, error))?;
+    }
+    let keys = folder.join("keys");
+    atomic::create_folder(&keys, PRIVATE).map_err(|error| failed(&keys, error))?;
+    println!("a project in {}; next:", build::shown(&folder).display());
+    println!("  1. config/servers.toml: name your study's server");
+    println!("  2. keys/: put the private keys there (chmod 600), or make a pair with `mtdata keys generate`");
+    println!("  3. mtdata check, then mtdata build");
+    Ok(Exit::Done)
 }

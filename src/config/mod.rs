@@ -5,6 +5,7 @@ mod alerts_file;
 pub mod error;
 pub mod pipeline;
 mod pipeline_file;
+pub mod scales;
 pub mod secret;
 pub mod section;
 pub mod servers;
@@ -59,9 +60,11 @@ impl Project {
             open(&data.servers).map(|source| servers_file::read(&source, &root, &root.join(&data.pool), &problems));
         let alerts = data.alerts.as_deref().and_then(open);
         let alerts = alerts.map(|source| alerts_file::read(&source, &root, &problems));
+        let studies = scales::load(&root.join(&pipeline.data.scales), &problems);
         let servers = servers.unwrap_or_default();
         check_servers(&pipeline, &servers, &problems);
-        let project = Self { pipeline, servers: Arc::new(servers), alerts, studies: Arc::default() };
+        check_studies(&pipeline, &servers, &studies, &problems);
+        let project = Self { pipeline, servers: Arc::new(servers), alerts, studies: Arc::new(studies) };
         problems.into_inner().into_result(project)
     }
 }
@@ -72,6 +75,18 @@ fn find(file: Option<&Path>, start: &Path) -> Option<PathBuf> {
         return Some(start.join(file));
     }
     start.ancestors().map(|folder| folder.join("Pipeline.toml")).find(|path| path.is_file())
+}
+
+/// A server's study has to be one of the definitions.
+fn check_studies(pipeline: &Pipeline, servers: &Servers, studies: &Studies, problems: &RefCell<Problems>) {
+    let path = pipeline.root.join(&pipeline.data.servers);
+    for server in servers.values() {
+        let Some(study) = server.study.as_ref().filter(|study| !studies.contains_key(*study)) else { continue };
+        let near = section::nearest(study, studies.keys().map(String::as_str));
+        let folder = pipeline.data.scales.display();
+        let message = format!("server `{}` is of the study `{study}`, which {folder} does not define", server.name);
+        problems.borrow_mut().add(&path, None, message, near.map(|near| format!("did you mean `{near}`?")));
+    }
 }
 
 fn check_servers(pipeline: &Pipeline, servers: &Servers, problems: &RefCell<Problems>) {

@@ -1,1 +1,5 @@
-//! A study to try everything on: a seeded generator and the server that answers for it.
+//! A synthetic study and the server it stands on, for trying everything without a real one.
+
+pub mod project;
+pub mod server;
+pub mod study;

@@ -8,3 +8,4 @@ pub mod ledger;
 pub mod paths;
 pub mod plain;
 pub mod raw;
+pub mod table;

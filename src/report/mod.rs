@@ -1,1 +1,5 @@
-//! Numbers about a study's data and the page that shows them.
+//! What a server's tables say about their own completeness: numbers, pictures, one page.
+
+pub mod charts;
+pub mod model;
+pub mod page;

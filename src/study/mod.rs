@@ -5,6 +5,8 @@ pub mod cell;
 pub mod entry;
 pub mod keyring;
 pub mod listing;
+pub mod moment;
 pub mod name;
 pub mod scale;
+pub mod scoring;
 pub mod server;

@@ -131,6 +131,9 @@ pub struct ScoreRule {
     pub rule: String,
     pub version: u32,
     pub items: Vec<String>,
+    /// Multiplies the result (DASS-21 doubles its sum).
+    pub factor: f64,
+    /// Below so many answered items the score is empty.
     pub min_valid: usize,
     /// Variants used by papers are computed only when the project selects them.
     pub selected: bool,

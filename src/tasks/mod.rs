@@ -1,8 +1,12 @@
 //! What each task does, behind the trait of [`crate::task`].
 
+pub mod combine;
 pub mod command;
 pub mod decode;
 pub mod export;
+pub mod report;
+pub mod score;
+pub mod wide;
 
 use std::sync::Arc;
 
@@ -43,9 +47,12 @@ impl Tasks {
 fn make(project: &Project, spec: &TaskSpec, exporter: &Arc<export::Export>) -> Box<dyn Task> {
     match &spec.action {
         Action::Export => Box::new(Shared(Arc::clone(exporter))),
+        Action::Combine => Box::new(combine::Combine::new(project)),
+        Action::Score => Box::new(score::Score::new(project)),
+        Action::Wide => Box::new(wide::Wide::new(project)),
         Action::Decode => Box::new(decode::Decode::new(project)),
         Action::Command(command) => Box::new(command::Command::new(project, command.clone())),
-        _ => Box::new(command::Command::new(project, crate::config::pipeline::CommandSpec::default())),
+        Action::Report => Box::new(report::Report::new(project)),
     }
 }
 

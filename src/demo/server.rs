@@ -1,0 +1,319 @@
+//! The embedded study server: answers on loopback what a real one answers, and breaks where a test plans it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{NaiveDateTime, Utc};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
+
+use crate::demo::study::Synthetic;
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// This status, without a body.
+    Status(u16),
+    /// 200 and a login page.
+    LoginPage,
+    /// 302 to this place.
+    Redirect(String),
+    /// 200 and this text.
+    Text(String),
+    /// Only the first half of the answer, with the length of all of it.
+    Truncate,
+    /// The answer comes after this pause.
+    Delay(Duration),
+    /// DELETE answers 200 and keeps the entry.
+    Lie,
+    /// 429 or 503 with Retry-After of so many seconds.
+    RetryAfter(u16, u32),
+}
+
+/// Where and how often a fault happens.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    pub method: &'static str,
+    /// The end of the path: `export/OA`; empty for all.
+    pub path: String,
+    pub fault: Fault,
+    pub times: u32,
+}
+
+/// What the server holds and has seen.
+#[derive(Debug, Default)]
+struct Shared {
+    study: Synthetic,
+    faults: VecDeque<Planned>,
+    requests: Vec<String>,
+    login: String,
+}
+
+/// The server, up until it is dropped.
+pub struct StudyServer {
+    address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl StudyServer {
+    /// Serves on 127.0.0.1 and this port; 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn start(study: Synthetic, user: &str, password: &str, port: u16) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let login = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        let shared = Arc::new(Mutex::new(Shared { study, login, ..Shared::default() }));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let seen = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = serve(listener, seen) => {}
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        });
+        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Base of the interface, as servers.toml names it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/api/", self.address)
+    }
+
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Adds an entry; it must be a JSON object.
+    pub fn add(&self, table: &str, id: i64, entry: &str) {
+        let moment = Utc::now().fixed_offset();
+        let mut shared = locked(&self.shared);
+        shared.study.tables.entry(table.to_owned()).or_default().entries.push((id, moment, entry.as_bytes().to_vec()));
+    }
+
+    /// The ids of a table, in order.
+    #[must_use]
+    pub fn ids(&self, table: &str) -> Vec<i64> {
+        let shared = locked(&self.shared);
+        shared
+            .study
+            .tables
+            .get(table)
+            .map(|table| table.entries.iter().map(|(id, ..)| *id).collect())
+            .unwrap_or_default()
+    }
+
+    pub fn plan(&self, method: &'static str, path: &str, fault: Fault, times: u32) {
+        locked(&self.shared).faults.push_back(Planned { method, path: path.to_owned(), fault, times });
+    }
+
+    /// Forgets faults that did not happen yet.
+    pub fn heal(&self) {
+        locked(&self.shared).faults.clear();
+    }
+
+    /// `METHOD path` of every request so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        locked(&self.shared).requests.clone()
+    }
+}
+
+impl Drop for StudyServer {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The thread may have ended already.
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let service = service_fn(|request| answer(request, Arc::clone(&shared)));
+            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            // A client that leaves is its own affair.
+            let _ = connection.await;
+        });
+    }
+}
+
+type Answer = Response<Full<Bytes>>;
+
+fn plain(status: StatusCode, kind: &str, body: Vec<u8>) -> Answer {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    if let Ok(kind) = kind.parse() {
+        response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
+    }
+    response
+}
+
+fn status(code: u16) -> Answer {
+    plain(StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "text/plain", Vec::new())
+}
+
+async fn answer(request: Request<Incoming>, shared: Arc<Mutex<Shared>>) -> Result<Answer, Infallible> {
+    let path = request.uri().path().trim_start_matches("/api/").trim_matches('/').to_owned();
+    let (method, query) = (request.method().clone(), request.uri().query().unwrap_or_default().to_owned());
+    let login =
+        request.headers().get(hyper::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (fault, allowed) = {
+        let mut shared = locked(&shared);
+        shared.requests.push(format!("{method} {path}"));
+        (take_fault(&mut shared, method.as_str(), &path), login.as_deref() == Some(shared.login.as_str()))
+    };
+    if !allowed {
+        let mut response = status(401);
+        if let Ok(realm) = "Basic realm=\"study\"".parse() {
+            response.headers_mut().insert(hyper::header::WWW_AUTHENTICATE, realm);
+        }
+        return Ok(response);
+    }
+    if let Some(Fault::Delay(pause)) = &fault {
+        tokio::time::sleep(*pause).await;
+    }
+    let normal = || respond(&method, &path, &query, &mut locked(&shared).study, fault == Some(Fault::Lie));
+    Ok(match &fault {
+        None | Some(Fault::Delay(_) | Fault::Lie) => normal(),
+        Some(Fault::Status(code)) => status(*code),
+        Some(Fault::LoginPage) => {
+            plain(StatusCode::OK, "text/html", b"<html><body>Please log in</body></html>".to_vec())
+        }
+        Some(Fault::Redirect(to)) => with_header(status(302), hyper::header::LOCATION, to),
+        Some(Fault::Text(text)) => plain(StatusCode::OK, "application/json", text.clone().into_bytes()),
+        Some(Fault::RetryAfter(code, seconds)) => {
+            with_header(status(*code), hyper::header::RETRY_AFTER, &seconds.to_string())
+        }
+        Some(Fault::Truncate) => {
+            let body = table(&path, &query, &mut locked(&shared).study).unwrap_or_default();
+            plain(StatusCode::OK, "application/json", body[..body.len() / 2].to_vec())
+        }
+    })
+}
+
+fn with_header(mut response: Answer, name: hyper::header::HeaderName, value: &str) -> Answer {
+    if let Ok(value) = value.parse() {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn take_fault(shared: &mut Shared, method: &str, path: &str) -> Option<Fault> {
+    let at = shared.faults.iter().position(|planned| planned.method == method && path.ends_with(&planned.path))?;
+    let planned = shared.faults.get_mut(at)?;
+    let fault = planned.fault.clone();
+    planned.times = planned.times.saturating_sub(1);
+    if planned.times == 0 {
+        shared.faults.remove(at);
+    }
+    Some(fault)
+}
+
+fn respond(method: &Method, path: &str, query: &str, study: &mut Synthetic, lie: bool) -> Answer {
+    let json = |body| plain(StatusCode::OK, "application/json", body);
+    let parts: Vec<&str> = path.split('/').collect();
+    match (method, parts.as_slice()) {
+        (&Method::GET, ["export"]) => json(listing(study)),
+        (&Method::GET, ["study"]) => json(study.schedule.clone()),
+        (&Method::GET, ["export", _]) => table(path, query, study).map_or_else(|| status(404), json),
+        (&Method::DELETE, ["export", name, id]) => delete(study, name, id, lie),
+        (&Method::POST, ["demo", "new", name, number]) => add_copies(study, name, number.parse().unwrap_or(1)),
+        _ => status(404),
+    }
+}
+
+fn listing(study: &Synthetic) -> Vec<u8> {
+    let rows: Vec<_> = study
+        .tables
+        .iter()
+        .map(|(name, table)| serde_json::json!({"name": name, "size": table.entries.len(), "deleteable": table.deleteable}))
+        .collect();
+    serde_json::Value::from(rows).to_string().into_bytes()
+}
+
+fn table(path: &str, query: &str, study: &mut Synthetic) -> Option<Vec<u8>> {
+    let name = path.rsplit('/').next()?;
+    let table = study.tables.get(name)?;
+    let after = query.split('&').find_map(|pair| pair.strip_prefix("after="));
+    let after = after.and_then(|text| NaiveDateTime::parse_from_str(text, "%Y-%m-%d-%H-%M-%S").ok());
+    let mut body = b"[".to_vec();
+    for (_, moment, bytes) in &table.entries {
+        if after.is_some_and(|after| moment.naive_local() <= after) {
+            continue;
+        }
+        if body.len() > 1 {
+            body.push(b',');
+        }
+        body.extend_from_slice(bytes);
+    }
+    body.push(b']');
+    Some(body)
+}
+
+fn delete(study: &mut Synthetic, name: &str, id: &str, lie: bool) -> Answer {
+    let Some(table) = study.tables.get_mut(name) else { return status(404) };
+    if !table.deleteable {
+        return status(403);
+    }
+    let Some(at) = id.parse::<i64>().ok().and_then(|id| table.entries.iter().position(|(known, ..)| *known == id))
+    else {
+        return status(404);
+    };
+    if !lie {
+        table.entries.remove(at);
+    }
+    status(200)
+}
+
+/// New entries for trying things out: the last one again, with new ids, dated a minute later each.
+fn add_copies(study: &mut Synthetic, name: &str, number: u32) -> Answer {
+    let Some(table) = study.tables.get_mut(name) else { return status(404) };
+    for _ in 0..number.min(10_000) {
+        let fresh = serde_json::json!({"participant": 100, "session": "firstSession", "tag": null, "timeOnPage": 12.5});
+        let last = table.entries.last().and_then(|(_, _, bytes)| serde_json::from_slice(bytes).ok()).unwrap_or(fresh);
+        let serde_json::Value::Object(mut fields) = last else { continue };
+        let newest = table.entries.iter().map(|(id, moment, _)| (*id, *moment)).max();
+        let (id, moment) = newest.unwrap_or((1_000_000, Utc::now().fixed_offset()));
+        let moment = moment + chrono::Duration::minutes(1);
+        fields.insert("id".to_owned(), serde_json::json!(id + 1));
+        if fields.contains_key("date") || !fields.contains_key("dateCompleted") {
+            fields.insert("date".to_owned(), serde_json::json!(moment.to_rfc2822()));
+        }
+        let bytes = serde_json::Value::from(fields).to_string().into_bytes();
+        table.entries.push((id + 1, moment, bytes));
+    }
+    status(200)
+}

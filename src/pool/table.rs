@@ -1,0 +1,101 @@
+//! Tables of the pool: CSV with one header, streamed, written whole or not at all.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord, Writer};
+
+use crate::pool::atomic::{AtomicFile, SHARED};
+use crate::task::Written;
+
+/// A table being read.
+pub struct TableReader {
+    reader: Reader<File>,
+    header: Vec<String>,
+}
+
+impl TableReader {
+    /// # Errors
+    /// Whatever the file system or the CSV says.
+    pub fn open(path: &Path) -> Result<Self, csv::Error> {
+        let mut reader = ReaderBuilder::new().buffer_capacity(1 << 16).from_path(path)?;
+        let header = reader.headers()?.iter().map(str::to_owned).collect();
+        Ok(Self { reader, header })
+    }
+
+    #[must_use]
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.header.iter().position(|column| column == name)
+    }
+
+    /// The first of these columns that the table has.
+    #[must_use]
+    pub fn any_column(&self, names: &[&str]) -> Option<usize> {
+        names.iter().find_map(|name| self.column(name))
+    }
+
+    /// Reads the next row into `record`; false at the end.
+    ///
+    /// # Errors
+    /// Whatever the file system or the CSV says.
+    pub fn next(&mut self, record: &mut StringRecord) -> Result<bool, csv::Error> {
+        self.reader.read_record(record)
+    }
+
+    /// As [`TableReader::next`], for rows whose cells are only copied.
+    ///
+    /// # Errors
+    /// Whatever the file system or the CSV says.
+    pub fn next_bytes(&mut self, record: &mut ByteRecord) -> Result<bool, csv::Error> {
+        self.reader.read_byte_record(record)
+    }
+
+    /// Where the next row begins, in bytes.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.reader.position().byte()
+    }
+}
+
+/// A table being written.
+pub struct TableWriter {
+    writer: Writer<AtomicFile>,
+}
+
+impl TableWriter {
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn create<I>(path: &Path, header: I) -> Result<Self, csv::Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<[u8]>,
+    {
+        let mut writer = Writer::from_writer(AtomicFile::create(path, SHARED)?);
+        writer.write_record(header)?;
+        Ok(Self { writer })
+    }
+
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn row<I>(&mut self, cells: I) -> Result<(), csv::Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<[u8]>,
+    {
+        self.writer.write_record(cells)
+    }
+
+    /// Gives the table its name.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn finish(self) -> io::Result<Written> {
+        self.writer.into_inner().map_err(csv::IntoInnerError::into_error)?.commit()
+    }
+}
