@@ -19,7 +19,8 @@ use crate::tasks::Tasks;
 pub fn run(project: &ProjectArguments, arguments: &BuildArguments) -> Result<Exit, Fault> {
     let (project, tasks) = open(project)?;
     let (targets, explicit) = chosen(&project, &tasks, &arguments.targets)?;
-    carry_out(&project, &tasks, targets, explicit, &arguments.run, arguments.prune)
+    let request = Request { targets, explicit, prune: arguments.prune, ..Request::default() };
+    carry_out(&project, &tasks, request, &arguments.run)
 }
 
 /// `action` is the verb: it selects the instances of every task with that action.
@@ -27,7 +28,7 @@ pub fn verb(project: &ProjectArguments, action: &str, arguments: &VerbArguments)
     let (project, tasks) = open(project)?;
     let texts = verb_targets(&project, action, arguments.server.as_deref(), arguments.scale.as_deref())?;
     let (targets, explicit) = chosen(&project, &tasks, &texts)?;
-    carry_out(&project, &tasks, targets, explicit, &arguments.run, false)
+    carry_out(&project, &tasks, Request { targets, explicit, any: true, ..Request::default() }, &arguments.run)
 }
 
 /// Reads the project that the arguments name.
@@ -124,39 +125,14 @@ pub fn verb_targets(
     if targets.is_empty() {
         return Err(Fault::usage(format!("no task of Pipeline.toml exports the scales `{}`", scale.unwrap_or("."))));
     }
-    // Several tasks share the scales between them: only one of them has a scale of this name.
-    if scale.is_some_and(|scale| ![".", "static", "all"].contains(&scale)) && targets.len() > 1 {
-        let known = targets.clone();
-        targets.retain(|target| owns(project, target));
-        if targets.is_empty() {
-            targets = known;
-        }
-    }
     Ok(targets)
 }
 
-/// Whether the target's task takes the target's scale, as far as that is known from the pool.
-fn owns(project: &Project, target: &str) -> bool {
-    let facts = crate::run::facts::look(project);
-    let Some(parsed) = Target::parse(target) else { return false };
-    let selection = crate::plan::Selection::new(&project.pipeline, &facts, &[parsed], true);
-    selection.unmatched().next().is_none()
-}
-
-fn carry_out(
-    project: &Project,
-    tasks: &Tasks,
-    targets: Vec<Target>,
-    explicit: bool,
-    options: &RunOptions,
-    prune: bool,
-) -> Result<Exit, Fault> {
+fn carry_out(project: &Project, tasks: &Tasks, request: Request, options: &RunOptions) -> Result<Exit, Fault> {
     if options.dry_run {
-        return dry_run(project, tasks, &targets, explicit, options);
+        return dry_run(project, tasks, &request.targets, request.explicit, options);
     }
     let request = Request {
-        targets,
-        explicit,
         forced: options.force,
         jobs: options.jobs,
         fail_fast: options.fail_fast,
@@ -165,7 +141,7 @@ fn carry_out(
         json: options.json,
         trace: options.trace.clone(),
         wait: wait(options)?,
-        prune,
+        ..request
     };
     end(crate::run::build(project, tasks, &request), options)
 }

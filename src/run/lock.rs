@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 /// Both locks, held until dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _files: Vec<File>,
+    files: Vec<File>,
+    /// The last run left its note behind: it was killed.
+    pub after_kill: bool,
 }
 
 /// Why there is no lock.
@@ -28,14 +30,25 @@ impl Lock {
     pub fn take(paths: &[PathBuf], wait: Duration) -> Result<Self, Refused> {
         let start = Instant::now();
         let mut files = Vec::new();
+        let mut after_kill = false;
         for path in paths {
-            files.push(take_one(path, start, wait)?);
+            let (file, noted) = take_one(path, start, wait)?;
+            files.push(file);
+            after_kill |= noted;
         }
-        Ok(Self { _files: files })
+        Ok(Self { files, after_kill })
+    }
+
+    /// A run that came to its end leaves no note.
+    pub fn release(self) {
+        for file in &self.files {
+            // A note that stays only makes the next run sweep for nothing.
+            let _ = file.set_len(0);
+        }
     }
 }
 
-fn take_one(path: &Path, start: Instant, wait: Duration) -> Result<File, Refused> {
+fn take_one(path: &Path, start: Instant, wait: Duration) -> Result<(File, bool), Refused> {
     let failed = |error| Refused::Io(path.to_owned(), error);
     let mut file = OpenOptions::new()
         .create(true)
@@ -65,8 +78,9 @@ fn take_one(path: &Path, start: Instant, wait: Duration) -> Result<File, Refused
         file.rewind()?;
         file.write_all(holder.as_bytes())
     };
+    let noted = file.metadata().map_err(failed)?.len() > 0;
     note(&mut file).map_err(failed)?;
-    Ok(file)
+    Ok((file, noted))
 }
 
 #[cfg(test)]

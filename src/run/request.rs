@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::config::Project;
 use crate::plan::Target;
 use crate::pool::atomic;
+use crate::pool::paths::ServerFolder;
 use crate::run::events::{Event, EventWriter, Outcome, RunOutcome, run_id};
 use crate::run::lock::{Lock, Refused};
 use crate::run::schedule::Scheduler;
@@ -25,6 +26,8 @@ pub struct Request {
     pub targets: Vec<Target>,
     /// False when the targets are Pipeline.toml's `default`.
     pub explicit: bool,
+    /// The targets are alternatives: that one of them selects something is enough.
+    pub any: bool,
     pub forced: bool,
     pub jobs: Option<usize>,
     pub fail_fast: bool,
@@ -105,7 +108,7 @@ pub fn build(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
     make(&home.join("runs"), atomic::PRIVATE)?;
     make(&pool, atomic::SHARED)?;
     let locks = [home.join("lock"), pool.join(".lock")];
-    let _lock = Lock::take(&locks, request.wait).map_err(|refused| match refused {
+    let lock = Lock::take(&locks, request.wait).map_err(|refused| match refused {
         Refused::Held(holder) => Refusal::Locked(holder),
         Refused::Io(path, error) => Refusal::Io(path, error),
     })?;
@@ -113,6 +116,9 @@ pub fn build(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
     let failed = |error| Refusal::Io(state.clone(), error);
     let mut store = Store::read(&state).map_err(failed)?;
     store.open_for_writing(&state).map_err(failed)?;
+    if lock.after_kill {
+        sweep(project);
+    }
     let facts = facts::look(project);
     let signals = Signals::watch().map_err(|error| Refusal::Io(PathBuf::from("signal handlers"), error))?;
     let id = run_id();
@@ -137,5 +143,32 @@ pub fn build(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
         scheduler.trace.write(path).map_err(|error| Refusal::Io(path.clone(), error))?;
     }
     history::sweep(&runs, project.pipeline.logs.keep_runs);
+    lock.release();
     Ok(summary)
+}
+
+/// Removes the temporary files of a run that was killed.
+fn sweep(project: &Project) {
+    for server in project.servers.values() {
+        let folder = ServerFolder::new(&server.path);
+        let folders = [
+            folder.path().to_owned(),
+            folder.raw(),
+            folder.active(),
+            folder.quarantine(),
+            folder.combined(),
+            folder.scored(),
+            folder.wide(),
+            folder.reports(),
+            folder.study(),
+            folder.plain(),
+            folder.index(),
+        ];
+        for entry in folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(atomic::TEMPORARY_PREFIX) {
+                // What stays is hidden and never read.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
 }

@@ -277,6 +277,9 @@ impl<'r> Scheduler<'r> {
         if !self.request.explicit {
             return false;
         }
+        if self.request.any && self.selection.unmatched().count() < self.request.targets.len() {
+            return false;
+        }
         let failed = self.servers.values().any(|server| server.listing_failed.is_some());
         let known = self.every_name();
         for index in self.selection.unmatched() {

@@ -1,0 +1,105 @@
+//! The commands that only look, and the short forms of the first generation.
+
+use std::fs;
+
+use predicates::prelude::*;
+use predicates::str::contains;
+
+use crate::support::{Lab, mtdata};
+
+#[test]
+fn every_target_is_listed_with_its_state() {
+    let lab = Lab::new();
+    lab.build();
+    let listed = lab.mtdata(&["list"]).output().unwrap();
+    let text = String::from_utf8(listed.stdout).unwrap();
+    assert!(text.lines().all(|line| line.contains("up to date")), "{text}");
+    fs::remove_file(lab.server_folder().join("combined/OA.csv")).unwrap();
+    lab.mtdata(&["list", "combine/mindtrails/OA"]).assert().success().stdout(contains("stale"));
+    lab.mtdata(&["explain", "reports/mindtrails"]).assert().success().stdout(contains("may run"));
+    lab.mtdata(&["explain", "combine/mindtrails/OA"]).assert().success().stdout(contains("combined/OA.csv is missing"));
+    lab.mtdata(&["list", "nothing"]).assert().code(2);
+}
+
+#[test]
+fn the_graph_is_drawn_in_three_ways() {
+    let lab = Lab::new();
+    lab.build();
+    lab.mtdata(&["graph", "score/mindtrails/OA"])
+        .assert()
+        .success()
+        .stdout(contains("digraph").and(contains("combine/mindtrails/OA")));
+    lab.mtdata(&["graph", "--format", "mermaid", "score"])
+        .assert()
+        .success()
+        .stdout(contains("flowchart LR").and(contains("-.->")));
+    lab.mtdata(&["graph", "--format", "svg", "score"])
+        .assert()
+        .success()
+        .stdout(contains("<svg").and(contains("</svg>")));
+}
+
+#[test]
+fn past_runs_are_told() {
+    let lab = Lab::new();
+    let run = lab.build();
+    let id = run.last()["run"].as_str().unwrap().to_owned();
+    lab.mtdata(&["runs"]).assert().success().stdout(contains(&id).and(contains("entries stored")));
+    lab.mtdata(&["runs", &id]).assert().success().stdout(contains("built").and(contains("export/mindtrails/Affect")));
+    lab.mtdata(&["runs", "never"]).assert().code(2).stderr(contains("no run `never`"));
+}
+
+#[test]
+fn the_first_generations_words_still_work() {
+    let lab = Lab::new();
+    let run = lab.run(&["export", ".", "."], 0);
+    assert!(run.targets("built").contains(&"export/mindtrails/Affect".to_owned()));
+    assert!(!run.targets("built").iter().any(|target| target.starts_with("export-static")));
+    let run = lab.run(&["export", "mindtrails", "OA"], 0);
+    assert_eq!(run.targets("built"), ["export-static/mindtrails/OA"]);
+    let run = lab.run(&["decode", "mindtrails", "OA"], 0);
+    assert!(run.targets("built").iter().any(|target| target.starts_with("decode/mindtrails/OA/")));
+    lab.mtdata(&["report", "participant", "mindtrails"]).assert().success().stdout(contains("percent_missing"));
+    lab.mtdata(&["report", "client", "--csv"]).assert().success().stdout(contains("participant,test_account"));
+    lab.mtdata(&["report", "attrition", "--csv"]).assert().success().stdout(contains("preTest,"));
+    lab.mtdata(&["export", "elsewhere"]).assert().code(2);
+}
+
+#[test]
+fn a_trace_opens_as_json_with_spans() {
+    let lab = Lab::new();
+    lab.mtdata(&["build", "--trace", "trace.json"]).assert().success();
+    let trace: serde_json::Value = serde_json::from_slice(&fs::read(lab.root().join("trace.json")).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    assert!(events.len() > 20 && events.iter().all(|event| event["ph"] == "X" && event["dur"].is_number()));
+}
+
+#[test]
+fn init_writes_a_project_that_is_read_and_overwrites_none() {
+    let folder = tempfile::tempdir().unwrap();
+    mtdata().current_dir(folder.path()).arg("init").assert().success().stdout(contains("mtdata check"));
+    mtdata().current_dir(folder.path()).args(["build", "-n"]).assert().success();
+    mtdata().current_dir(folder.path()).arg("init").assert().code(2).stderr(contains("is there already"));
+    assert!(fs::read_to_string(folder.path().join(".gitignore")).unwrap().contains("keys/"));
+}
+
+#[test]
+fn orphans_are_listed_and_removed_only_when_asked() {
+    let lab = Lab::new();
+    lab.build();
+    lab.replace("Pipeline.toml", "[task.wide]", "[task.broad]");
+    lab.replace("Pipeline.toml", "\"wide\"]", "\"reports\"]");
+    lab.replace("Pipeline.toml", "default = [\"reports\", \"reports\"]", "default = [\"reports\"]");
+    lab.mtdata(&["list"]).assert().success().stdout(contains("wide/mindtrails/OA").not());
+    lab.replace(
+        "Pipeline.toml",
+        "[task.broad]\naction = \"wide\"",
+        "[task.broad]\naction = \"wide\"\nscales = [\"RR\"]",
+    );
+    lab.mtdata(&["list"]).assert().success().stdout(contains("orphaned").and(contains("wide/OA.csv")));
+    lab.build();
+    assert!(lab.server_folder().join("wide/OA.csv").exists());
+    lab.mtdata(&["build", "--prune"]).assert().success();
+    assert!(!lab.server_folder().join("wide/OA.csv").exists());
+    assert!(lab.server_folder().join("combined/OA.csv").exists());
+}
