@@ -56,33 +56,19 @@ pub enum Command {
     Explain(ExplainArguments),
     /// The dependency graph
     Graph(GraphArguments),
-    /// Per server: last good export, oldest undeleted entry, entries, failures, free disk
-    Status(JsonArguments),
     /// Look over configuration, keys, pool and mail; writes nothing
     Check(CheckArguments),
-    /// Audit the raw archive, salvage what is damaged, rebuild what was lost
-    Recover(RecoverArguments),
     /// Recompute the hashes of outputs and their whole ancestry, and say what differs
     Verify(VerifyArguments),
     /// Past runs; one run's tasks
     Runs(RunsArguments),
-    /// What a check of the data means and what to do about it
-    ExplainCheck(ExplainCheckArguments),
     /// Make a project with a synthetic study, serve it on loopback, build it, say where the report is
     Demo(DemoArguments),
     /// Write a commented project
     Init(InitArguments),
-    /// Turn a first-generation YAML server.config into config/servers.toml
-    ImportConfig(ImportArguments),
     /// Make key pairs, show fingerprints
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Test the alerts
-    #[command(subcommand)]
-    Alert(AlertCommand),
-    /// Print the JSON Schema of a configuration file
-    #[command(hide = true)]
-    Schema(SchemaArguments),
     /// Print a completion script
     Completions(CompletionsArguments),
     /// Print the manual page
@@ -179,13 +165,6 @@ pub struct ReportArguments {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct JsonArguments {
-    /// JSON on stdout
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Clone, Args)]
 pub struct ListArguments {
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
@@ -228,14 +207,6 @@ pub struct CheckArguments {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct RecoverArguments {
-    #[arg(value_name = "SERVER")]
-    pub server: Option<String>,
-    #[arg(value_name = "SCALE")]
-    pub scale: Option<String>,
-}
-
-#[derive(Debug, Clone, Args)]
 pub struct VerifyArguments {
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
@@ -248,12 +219,6 @@ pub struct RunsArguments {
     pub id: Option<String>,
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct ExplainCheckArguments {
-    /// R1 to R18, S1 to S9, L1; all of them without
-    pub rule: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -283,12 +248,6 @@ pub struct InitArguments {
     pub directory: PathBuf,
 }
 
-#[derive(Debug, Clone, Args)]
-pub struct ImportArguments {
-    #[arg(value_name = "FILE")]
-    pub source: PathBuf,
-}
-
 #[derive(Debug, Clone, Subcommand)]
 pub enum KeysCommand {
     /// Make an RSA pair: FILE (0600) and FILE with `.pub`
@@ -303,18 +262,6 @@ pub enum KeysCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum AlertCommand {
-    /// Send a test mail
-    Test,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct SchemaArguments {
-    /// pipeline, servers, scales or alerts
-    pub name: String,
 }
 
 #[derive(Debug, Clone, Args)]

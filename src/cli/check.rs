@@ -1,8 +1,104 @@
-//! `mtdata check`: everything that setting up can get wrong, found before cron does.
+//! Looks over configuration, keys, passwords and pool; writes nothing.
+
+use secrecy::ExposeSecret;
+use serde_json::json;
 
 use crate::cli::arguments::{CheckArguments, ProjectArguments};
-use crate::cli::{Exit, Fault};
+use crate::cli::{Exit, Fault, build};
+use crate::config::secret;
+use crate::config::servers::Server;
+use crate::study::keyring::Key;
+use crate::task::{Cancel, Failure, Patience};
+use crate::tasks::Tasks;
+use crate::tasks::decode::inspect;
 
-pub fn run(_project: &ProjectArguments, _arguments: &CheckArguments) -> Result<Exit, Fault> {
-    Err(Fault::failed("this command is still being written"))
+/// One thing that was looked at.
+struct Found {
+    what: String,
+    /// What is good about it, or what is wrong and what to do.
+    result: Result<String, String>,
+}
+
+pub fn run(arguments: &ProjectArguments, check: &CheckArguments) -> Result<Exit, Fault> {
+    let (project, tasks) = build::open(arguments)?;
+    let pipeline = &project.pipeline;
+    let mut all = vec![Found {
+        what: build::shown(&pipeline.source.path).display().to_string(),
+        result: Ok(format!(
+            "{} tasks, {} servers, {} studies",
+            pipeline.tasks.len(),
+            project.servers.len(),
+            project.studies.len()
+        )),
+    }];
+    all.push(Found { what: "pool".to_owned(), result: pool(&project.pool()) });
+    for server in project.servers.values() {
+        server_files(server, &mut all);
+        if check.online && server.ready {
+            all.push(Found { what: format!("{}: {}", server.name, server.url), result: online(server, &tasks) });
+        }
+    }
+    let bad = all.iter().any(|found| found.result.is_err());
+    if check.json {
+        let objects = all.iter().map(|found| {
+            let (good, text) = match &found.result {
+                Ok(text) => (true, text),
+                Err(text) => (false, text),
+            };
+            json!({"what": found.what, "good": good, "text": text})
+        });
+        println!("{}", serde_json::Value::Array(objects.collect()));
+    } else {
+        for found in &all {
+            match &found.result {
+                Ok(text) => println!("good  {}: {text}", found.what),
+                Err(text) => println!("BAD   {}: {text}", found.what),
+            }
+        }
+    }
+    Ok(if bad { Exit::Failed } else { Exit::Done })
+}
+
+fn pool(path: &std::path::Path) -> Result<String, String> {
+    let place = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
+    match rustix::fs::access(place, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK) {
+        Ok(()) => Ok(format!("{} can be written", build::shown(path).display())),
+        Err(error) => Err(format!("{} cannot be written: {error}", place.display())),
+    }
+}
+
+fn told(failure: Failure) -> String {
+    let advice = failure.advice.map(|advice| format!("; {advice}")).unwrap_or_default();
+    format!("{}{advice}", failure.message)
+}
+
+fn server_files(server: &Server, all: &mut Vec<Found>) {
+    let passphrase = server.passphrase.as_ref().map(secret::reveal).transpose();
+    if let Err(failure) = &passphrase {
+        all.push(Found { what: format!("{}: passphrase", server.name), result: Err(told(failure.clone())) });
+    }
+    let passphrase = passphrase.ok().flatten();
+    for path in &server.keys {
+        let result = inspect(path).map_err(told).and_then(|bytes| {
+            let pem = std::str::from_utf8(&bytes).unwrap_or_default();
+            let key = Key::from_pem(pem, passphrase.as_ref().map(ExposeSecret::expose_secret));
+            key.map(|key| format!("{} bits, {}", key.bits(), key.fingerprint()))
+                .map_err(|bad| format!("the key {}; {}", bad.what, bad.advice))
+        });
+        all.push(Found { what: format!("{}: {}", server.name, build::shown(path).display()), result });
+    }
+    if let Some(password) = &server.password {
+        let result = secret::reveal(password).map(|_| "is there".to_owned()).map_err(told);
+        // A server that is not asked needs no password.
+        if server.ready || result.is_ok() {
+            all.push(Found { what: format!("{}: password", server.name), result });
+        }
+    }
+}
+
+fn online(server: &Server, tasks: &Tasks) -> Result<String, String> {
+    let patience = Patience { retries: 0, timeout: std::time::Duration::from_secs(30) };
+    let listing = tasks.ask(&server.name, patience, &Cancel::default()).map_err(told)?;
+    let entries: u64 = listing.iter().filter(|listed| listed.deleteable).map(|listed| listed.size).sum();
+    Ok(format!("{} tables; {entries} entries wait to be exported", listing.len()))
 }

@@ -1,8 +1,13 @@
-//! `mtdata completions`: a shell's completion script.
+//! A completion script for a shell.
 
-use crate::cli::arguments::{CompletionsArguments, ProjectArguments};
+use clap::CommandFactory;
+
+use crate::cli::arguments::{Arguments, CompletionsArguments, ProjectArguments};
 use crate::cli::{Exit, Fault};
 
-pub fn run(_project: &ProjectArguments, _arguments: &CompletionsArguments) -> Result<Exit, Fault> {
-    Err(Fault::failed("this command is still being written"))
+pub fn run(_: &ProjectArguments, arguments: &CompletionsArguments) -> Result<Exit, Fault> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), "mtdata", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
+    Ok(Exit::Done)
 }

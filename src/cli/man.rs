@@ -1,8 +1,19 @@
-//! `mtdata man`: the manual pages.
+//! The manual page, from the same words that parse the command line.
 
-use crate::cli::arguments::{ManArguments, ProjectArguments};
+use clap::CommandFactory;
+
+use crate::cli::arguments::{Arguments, ManArguments, ProjectArguments};
 use crate::cli::{Exit, Fault};
 
-pub fn run(_project: &ProjectArguments, _arguments: &ManArguments) -> Result<Exit, Fault> {
-    Err(Fault::failed("this command is still being written"))
+pub fn run(_: &ProjectArguments, arguments: &ManArguments) -> Result<Exit, Fault> {
+    let failed = |error: std::io::Error| Fault::failed(format!("the manual cannot be written: {error}"));
+    if let Some(folder) = &arguments.out {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        clap_mangen::generate_to(Arguments::command(), folder).map_err(failed)?;
+        return Ok(Exit::Done);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Arguments::command()).render(&mut page).map_err(failed)?;
+    print!("{}", String::from_utf8_lossy(&page));
+    Ok(Exit::Done)
 }

@@ -1,24 +1,18 @@
 //! The words people type: parsed here, each command in a small file of its own.
 
-pub mod alert;
 pub mod arguments;
 pub mod build;
 pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod explain;
-pub mod explain_check;
 pub mod graph;
-pub mod import_config;
 pub mod init;
 pub mod keys;
 pub mod list;
 pub mod man;
-pub mod recover;
 pub mod report;
 pub mod runs;
-pub mod schema;
-pub mod status;
 pub mod verify;
 
 use std::fmt;
@@ -131,18 +125,12 @@ fn run(arguments: &Arguments) -> Result<Exit, Fault> {
         Command::List(a) => list::run(project, a),
         Command::Explain(a) => explain::run(project, a),
         Command::Graph(a) => graph::run(project, a),
-        Command::Status(a) => status::run(project, a),
         Command::Check(a) => check::run(project, a),
-        Command::Recover(a) => recover::run(project, a),
         Command::Verify(a) => verify::run(project, a),
         Command::Runs(a) => runs::run(project, a),
-        Command::ExplainCheck(a) => explain_check::run(project, a),
         Command::Demo(a) => demo::run(project, a),
         Command::Init(a) => init::run(project, a),
-        Command::ImportConfig(a) => import_config::run(project, a),
         Command::Keys(a) => keys::run(project, a),
-        Command::Alert(a) => self::alert::run(project, a),
-        Command::Schema(a) => schema::run(project, a),
         Command::Completions(a) => completions::run(project, a),
         Command::Man(a) => man::run(project, a),
     }

@@ -87,6 +87,14 @@ impl Export {
         (listing, warnings)
     }
 
+    /// Asks a server for its listing and keeps nothing.
+    ///
+    /// # Errors
+    /// Told apart by their kind.
+    pub fn ask(&self, name: &ServerName, patience: Patience, cancel: &Cancel) -> Result<Vec<Listed>, Failure> {
+        self.server(name).and_then(|(_, _, client)| client.listing(patience, cancel))
+    }
+
     fn export<'w>(&self, work: &'w Work<'_>, name: &'w ServerName, scale: &'w ScaleName) -> Result<Done, Failure> {
         let (server, line, client) = self.server(name)?;
         atomic::create_folder(&self.incoming, atomic::PRIVATE)

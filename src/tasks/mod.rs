@@ -42,6 +42,14 @@ impl Tasks {
     ) -> (Result<Vec<Listed>, Failure>, Vec<Warning>) {
         self.exporter.list(server, patience, cancel)
     }
+
+    /// Asks a server for its listing and keeps nothing.
+    ///
+    /// # Errors
+    /// Told apart by their kind.
+    pub fn ask(&self, server: &ServerName, patience: Patience, cancel: &Cancel) -> Result<Vec<Listed>, Failure> {
+        self.exporter.ask(server, patience, cancel)
+    }
 }
 
 fn make(project: &Project, spec: &TaskSpec, exporter: &Arc<export::Export>) -> Box<dyn Task> {

@@ -103,3 +103,59 @@ fn orphans_are_listed_and_removed_only_when_asked() {
     assert!(!lab.server_folder().join("wide/OA.csv").exists());
     assert!(lab.server_folder().join("combined/OA.csv").exists());
 }
+
+#[test]
+fn verify_reads_every_byte_and_says_what_differs() {
+    let lab = Lab::new();
+    lab.build();
+    lab.mtdata(&["verify"]).assert().success().stdout(contains("0 differences"));
+    let table = lab.server_folder().join("combined/OA.csv");
+    let found = fs::metadata(&table).unwrap();
+    let mut text = fs::read(&table).unwrap();
+    let last = text.len() - 2;
+    text[last] ^= 1;
+    fs::write(&table, text).unwrap();
+    fs::File::options().write(true).open(&table).unwrap().set_modified(found.modified().unwrap()).unwrap();
+    lab.mtdata(&["verify", "reports/mindtrails"])
+        .assert()
+        .code(1)
+        .stdout(contains("combined/OA.csv: made by combine/mindtrails/OA"));
+}
+
+#[test]
+fn check_looks_at_keys_passwords_and_servers_and_writes_nothing() {
+    let lab = Lab::new();
+    let before = crate::support::times(lab.root());
+    lab.mtdata(&["check"])
+        .assert()
+        .success()
+        .stdout(contains("2048 bits, SHA256:").and(contains("password: is there")));
+    lab.mtdata(&["check", "--online"]).assert().success().stdout(contains("entries wait to be exported"));
+    assert_eq!(crate::support::times(lab.root()), before);
+    lab.set_mode("keys/password", 0o644);
+    lab.mtdata(&["check", "--online"]).assert().code(1).stdout(contains("chmod 600"));
+}
+
+#[test]
+fn keys_are_made_private_and_never_overwritten() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let generate = || {
+        let mut command = mtdata();
+        command.current_dir(folder.path()).args(["keys", "generate", "k/new.pem"]);
+        command
+    };
+    generate().assert().success().stdout(contains("SHA256:"));
+    let mode = fs::metadata(folder.path().join("k/new.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    generate().assert().code(2).stderr(contains("is there already"));
+    mtdata().args(["keys", "generate", "x.pem", "--bits", "1024"]).assert().code(2);
+    let lab = Lab::new();
+    lab.mtdata(&["keys", "list"]).assert().success().stdout(contains("keys/private_laura.pem  2048 bits"));
+}
+
+#[test]
+fn the_manual_and_completions_come_from_the_words_themselves() {
+    mtdata().args(["completions", "bash"]).assert().success().stdout(contains("explain"));
+    mtdata().arg("man").assert().success().stdout(contains(".TH mtdata"));
+}
