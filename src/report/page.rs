@@ -16,7 +16,7 @@ h1{font-size:1.7rem;margin:0}h2{font-size:1.15rem;margin:2.5rem 0 .5rem}p{margin
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{padding:.3rem .6rem;text-align:right;border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:600}
-.heat td{border:2px solid var(--paper);text-align:center;min-width:3.6rem}.heat th{border:0}.none{color:var(--soft)}
+.heat td{border:2px solid var(--paper);text-align:center;min-width:3.6rem}.heat th{border:0;padding:.3rem;font-size:.8rem}.heat td{padding:.3rem}.none{color:var(--soft)}
 svg{width:100%;height:auto}details{margin:.4rem 0}summary{cursor:pointer}a{color:var(--accent)}
 @media print{details{display:block}body{max-width:none}}";
 

@@ -107,7 +107,7 @@ fn mistakes_are_told_where_they_are_and_nothing_runs() {
     lab.mtdata(&["build"]).assert().code(2).stderr(
         contains("the tasks wait for each other: combine -> score -> combine").and(contains("Pipeline.toml:33:7")),
     );
-    assert!(!lab.root().join("data").exists());
+    assert!(!lab.server_folder().join("raw_data").exists());
     assert!(
         !lab.demo.server.requests().iter().any(|request| request.starts_with("DELETE") || request.contains("export/"))
     );
