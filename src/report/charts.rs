@@ -1,54 +1,199 @@
-//! Pictures as SVG, small enough to stand in the page.
+//! Pictures as SVG, drawn by plotters in placeholder colours that the page's style gives their meaning, light or dark.
 
+use chrono::{Duration, NaiveDate};
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::report::model::SessionStat;
+use crate::report::attrition::Arm;
+use crate::report::trajectory::Trajectory;
 
-/// The attrition bars: reached and completed, session by session. `None` when there is nothing to draw.
+/// The page's style knows these by their letters; no real colour is so dark.
+const INK: RGBColor = RGBColor(1, 1, 1);
+const LINE: RGBColor = RGBColor(2, 2, 2);
+const SERIES: [RGBColor; 6] = [
+    RGBColor(16, 16, 16),
+    RGBColor(17, 17, 17),
+    RGBColor(18, 18, 18),
+    RGBColor(19, 19, 19),
+    RGBColor(20, 20, 20),
+    RGBColor(21, 21, 21),
+];
+
+const WIDTH: u32 = 760;
+
+type Drawn<T> = Result<T, Box<dyn std::error::Error>>;
+type Area<'s> = DrawingArea<SVGBackend<'s>, Shift>;
+
+/// Which series colour a line has.
 #[must_use]
-pub fn attrition(sessions: &[SessionStat]) -> Option<String> {
-    let most = sessions.iter().map(|session| session.reached).max().filter(|most| *most > 0)?;
-    let mut svg = String::new();
-    draw(sessions, most, &mut svg).ok()?;
-    // The page gives the size; the drawing keeps its proportions.
-    let start = svg.find("<svg")?;
-    Some(svg[start..].replacen("width=\"760\" height=\"280\"", "role=\"img\" aria-label=\"Attrition\"", 1))
+pub fn series(number: usize) -> usize {
+    number % SERIES.len()
 }
 
-fn draw(sessions: &[SessionStat], most: u64, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::with_string(svg, (760, 280)).into_drawing_area();
-    let count = u32::try_from(sessions.len())?;
-    let mut chart = ChartBuilder::on(&root)
-        .margin(8)
-        .x_label_area_size(34)
-        .y_label_area_size(40)
-        .build_cartesian_2d(0_f64..f64::from(count), 0_f64..most as f64 * 1.05)?;
+/// Runs `draw` on an empty picture; `None` when it cannot be drawn.
+fn picture(height: u32, label: &str, draw: impl FnOnce(&Area<'_>) -> Drawn<()>) -> Option<String> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        draw(&root).ok()?;
+        root.present().ok()?;
+    }
+    // The page gives the size; the drawing keeps its proportions.
+    let start = svg.find("<svg")?;
+    let label = maud::html! { (label) }.into_string();
+    let size = format!("width=\"{WIDTH}\" height=\"{height}\"");
+    Some(svg[start..].replacen(&size, &format!("role=\"img\" aria-label=\"{label}\""), 1).replace('\n', ""))
+}
+
+fn text<'t>() -> TextStyle<'t> {
+    ("sans-serif", 12).into_font().color(&INK)
+}
+
+/// A chart with named places along the horizontal axis.
+fn named<'a, 's>(
+    root: &'a Area<'s>,
+    names: &[String],
+    heights: std::ops::Range<f64>,
+    what: &str,
+) -> Drawn<
+    ChartContext<
+        'a,
+        SVGBackend<'s>,
+        Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
+    >,
+> {
+    let last = names.len().saturating_sub(1) as f64;
+    let mut chart = ChartBuilder::on(root)
+        .margin(10)
+        .margin_right(24)
+        .x_label_area_size(30)
+        .y_label_area_size(52)
+        .build_cartesian_2d(-0.25..last + 0.25, heights)?;
     let name = |at: &f64| {
-        let index = (0..sessions.len()).find(|index| (*index as f64 - at).abs() < 0.01);
-        index.map(|index| sessions[index].name.clone()).unwrap_or_default()
+        let place = at.round();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a place in the list, checked by get
+        let name = (place >= 0.0 && (place - at).abs() < 0.01).then(|| names.get(place as usize)).flatten();
+        name.map(|name| shorten(name, 14)).unwrap_or_default()
     };
     chart
         .configure_mesh()
         .disable_x_mesh()
         .light_line_style(TRANSPARENT)
-        .bold_line_style(RGBColor(128, 138, 150).mix(0.25))
-        .axis_style(RGBColor(128, 138, 150))
-        .x_labels(sessions.len() + 1)
+        .bold_line_style(LINE)
+        .axis_style(LINE)
+        .x_labels(names.len() * 4)
         .x_label_formatter(&name)
-        .x_label_offset(30)
         .y_labels(5)
         .y_label_formatter(&|value| format!("{value:.0}"))
-        .label_style(("sans-serif", 11).into_font().color(&RGBColor(110, 120, 135)))
+        .y_desc(what)
+        .axis_desc_style(text())
+        .label_style(text())
         .draw()?;
-    let bar = |from: f64, to: f64, height: u64, color: RGBColor| {
-        Rectangle::new([(from, 0.0), (to, height as f64)], color.filled())
-    };
-    for (index, session) in sessions.iter().enumerate() {
-        let x = index as f64;
-        chart.draw_series([bar(x + 0.12, x + 0.48, session.reached, RGBColor(143, 170, 204))])?;
-        chart.draw_series([bar(x + 0.52, x + 0.88, session.completed, RGBColor(46, 94, 153))])?;
+    Ok(chart)
+}
+
+fn shorten(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
+        return name.to_owned();
     }
-    root.present()?;
-    drop(chart);
-    Ok(())
+    name.chars().take(most - 1).chain(['…']).collect()
+}
+
+/// Percent of those enrolled who reached each session, a line per condition.
+#[must_use]
+pub fn survival(arms: &[Arm], sessions: &[String]) -> Option<String> {
+    let lines: Vec<(usize, Vec<f64>)> = arms
+        .iter()
+        .enumerate()
+        .filter(|(_, arm)| arm.enrolled > 0)
+        .map(|(number, arm)| {
+            let share = |part: u64| part as f64 * 100.0 / arm.enrolled as f64;
+            (number, arm.stages.iter().map(|stage| share(stage.reached)).collect())
+        })
+        .collect();
+    if sessions.is_empty() || lines.is_empty() {
+        return None;
+    }
+    picture(280, "Percent of those enrolled who reached each session", |root| {
+        let mut chart = named(root, sessions, 0.0..105.0, "percent of those enrolled")?;
+        for (number, shares) in &lines {
+            let color = SERIES[series(*number)];
+            let width = if *number == 0 { 3 } else { 2 };
+            let points: Vec<(f64, f64)> =
+                shares.iter().enumerate().map(|(place, share)| (place as f64, *share)).collect();
+            chart.draw_series(LineSeries::new(points.clone(), color.stroke_width(width)))?;
+            chart.draw_series(points.into_iter().map(|point| Circle::new(point, 4, color.filled())))?;
+        }
+        Ok(())
+    })
+}
+
+/// Entries per week as bars and everyone enrolled so far as a line, each against its own axis.
+#[must_use]
+pub fn over_time(weeks: &[(NaiveDate, u64, u64)]) -> Option<String> {
+    let (first, last) = (weeks.first()?.0, weeks.last()?.0 + Duration::days(7));
+    let most = weeks.iter().map(|week| week.1).max().unwrap_or_default().max(1);
+    let enrolled = weeks.last()?.2.max(1);
+    picture(280, "Entries per week, and participants enrolled so far", |root| {
+        let days = 0.0..(last - first).num_days() as f64;
+        let mut chart = ChartBuilder::on(root)
+            .margin(10)
+            .x_label_area_size(30)
+            .y_label_area_size(52)
+            .right_y_label_area_size(52)
+            .build_cartesian_2d(days.clone(), 0.0..most as f64 * 1.05)?
+            .set_secondary_coord(days, 0.0..enrolled as f64 * 1.05);
+        #[allow(clippy::cast_possible_truncation)] // days of a study
+        let date = |at: &f64| (first + Duration::days(*at as i64)).format("%-d %b %Y").to_string();
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(LINE)
+            .axis_style(LINE)
+            .x_labels(6)
+            .x_label_formatter(&date)
+            .y_labels(5)
+            .y_label_formatter(&|value| format!("{value:.0}"))
+            .y_desc("entries per week")
+            .axis_desc_style(text())
+            .label_style(text())
+            .draw()?;
+        chart
+            .configure_secondary_axes()
+            .axis_style(LINE)
+            .y_labels(5)
+            .y_label_formatter(&|value| format!("{value:.0}"))
+            .y_desc("enrolled")
+            .axis_desc_style(text())
+            .label_style(text())
+            .draw()?;
+        let at = |day: NaiveDate| (day - first).num_days() as f64;
+        chart.draw_series(weeks.iter().map(|(day, entries, _)| {
+            Rectangle::new([(at(*day) + 0.5, 0.0), (at(*day) + 6.5, *entries as f64)], SERIES[0].filled())
+        }))?;
+        let line = weeks.iter().map(|(day, _, enrolled)| (at(*day) + 7.0, *enrolled as f64));
+        chart.draw_secondary_series(LineSeries::new(line, SERIES[1].stroke_width(3)))?;
+        Ok(())
+    })
+}
+
+/// A score over the sessions: the middle half as a band, the median as a line, the mean as points.
+#[must_use]
+pub fn trajectory(score: &Trajectory) -> Option<String> {
+    let names: Vec<String> = score.points.iter().map(|point| point.session.clone()).collect();
+    let least = score.points.iter().map(|point| point.least).min_by(f64::total_cmp)?.min(0.0);
+    let most = score.points.iter().map(|point| point.most).max_by(f64::total_cmp)?.max(least + 1.0);
+    picture(240, &format!("{} over the sessions", score.score), |root| {
+        let mut chart = named(root, &names, least..most * 1.05, &score.score)?;
+        let places = || score.points.iter().enumerate().map(|(place, point)| (place as f64, point));
+        let upper = places().map(|(place, point)| (place, point.upper));
+        let lower = places().rev().map(|(place, point)| (place, point.lower));
+        let band: Vec<(f64, f64)> = upper.chain(lower).collect();
+        chart.draw_series([Polygon::new(band, SERIES[0].mix(0.25))])?;
+        let median = places().map(|(place, point)| (place, point.median));
+        chart.draw_series(LineSeries::new(median, SERIES[0].stroke_width(3)))?;
+        chart.draw_series(places().map(|(place, point)| Circle::new((place, point.mean), 5, SERIES[1].filled())))?;
+        Ok(())
+    })
 }

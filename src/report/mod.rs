@@ -1,5 +1,20 @@
 //! What a server's tables say about their own completeness: numbers, pictures, one page.
+//!
+//! The way of a number: [`tally`] reads each combined table once and [`people`] gathers who did what; [`journey`] follows
+//! each participant along the schedule's [`slots`]; [`attrition`] and [`trajectory`] sum up; [`model`] holds it all;
+//! [`files`] and [`page`] write it down.
 
+pub mod attrition;
+pub mod books;
 pub mod charts;
+pub mod column;
+pub mod files;
+pub mod findings;
+pub mod journey;
 pub mod model;
 pub mod page;
+pub mod people;
+pub mod roster;
+pub mod slots;
+pub mod tally;
+pub mod trajectory;

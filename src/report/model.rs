@@ -1,166 +1,87 @@
-//! The numbers of a report, computed from combined tables alone: the same tables give the same numbers.
+//! The numbers of a report, computed from the pool alone: the same tables give the same numbers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, FixedOffset};
-use csv::StringRecord;
+use rayon::prelude::*;
 
-use crate::pool::table::TableReader;
-use crate::study::moment;
+use crate::pool::paths::ServerFolder;
+use crate::report::attrition::{Arm, arms};
+use crate::report::books::{self, Books};
+use crate::report::findings::{Finding, Findings, SHOWN};
+use crate::report::journey::{Following, Journeys, Presence};
+use crate::report::people::{Deeds, Roster};
+use crate::report::roster;
+use crate::report::slots::Slots;
+use crate::report::tally::{self, Setting, Tally};
+use crate::report::trajectory::{self, Scored};
 use crate::study::name::ScaleName;
 use crate::study::scale::{Scale, ScaleKind, Study};
-use crate::study::scoring::{Answer, answer};
-use crate::tasks::score::{PARTICIPANT, filled, places};
 
-/// Columns that are no answers.
-const TECHNICAL: &[&str] = &["id", "date", "session", "tag", "timeOnPage", "sessionId", "study"];
-
-/// How a column was filled.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ColumnStat {
-    pub name: String,
-    pub cells: u64,
-    /// Nothing stands there.
-    pub empty: u64,
-    /// A declared code for "no answer".
-    pub coded: u64,
-    /// Outside the declared range.
-    pub out_of_range: u64,
-}
-
-impl ColumnStat {
-    #[must_use]
-    pub fn missing(&self) -> u64 {
-        self.empty + self.coded
-    }
-}
-
-/// One table.
-#[derive(Debug, Clone, Default)]
-pub struct TableStat {
-    pub scale: String,
-    pub title: String,
-    pub kind: ScaleKind,
-    pub entries: u64,
-    pub participants: u64,
-    /// Of ids that are there more than once, the older versions.
-    pub superseded: u64,
-    pub columns: Vec<ColumnStat>,
-    pub first: Option<DateTime<FixedOffset>>,
-    pub last: Option<DateTime<FixedOffset>>,
-    /// Rule, entry id, participant, column.
-    pub findings: Vec<Finding>,
-}
-
-impl TableStat {
-    #[must_use]
-    pub fn cells(&self) -> u64 {
-        self.columns.iter().map(|column| column.cells).sum()
-    }
-
-    #[must_use]
-    pub fn missing(&self) -> u64 {
-        self.columns.iter().map(ColumnStat::missing).sum()
-    }
-}
-
-/// Something a rule found in one entry.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
-    pub rule: String,
-    pub scale: String,
-    pub id: String,
-    pub participant: String,
-    pub column: String,
-    pub value: String,
-}
-
-/// One participant.
-#[derive(Debug, Clone, Default)]
-pub struct ParticipantStat {
-    pub test_account: bool,
-    /// Index into the schedule.
-    pub furthest: Option<usize>,
-    pub completed: BTreeSet<usize>,
-    pub due: u64,
-    pub answered: u64,
-}
-
-/// One session of the schedule.
-#[derive(Debug, Clone, Default)]
-pub struct SessionStat {
-    pub name: String,
-    pub display: String,
-    pub reached: u64,
-    pub completed: u64,
-    /// Reached it, and nothing after it.
-    pub dropped: u64,
-}
-
-/// Of a questionnaire in a session: how often it was due, and how often it is there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Presence {
-    pub due: u64,
-    pub answered: u64,
+/// What a report is made of.
+pub struct Sources<'s> {
+    pub server: &'s str,
+    pub study: &'s Study,
+    pub folder: &'s ServerFolder,
+    pub combined: Vec<PathBuf>,
+    pub scored: Vec<PathBuf>,
 }
 
 /// All numbers of one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Model {
     pub server: String,
     pub study: String,
-    pub tables: Vec<TableStat>,
-    pub participants: BTreeMap<(u64, String), ParticipantStat>,
-    pub sessions: Vec<SessionStat>,
-    /// By questionnaire, then session index.
-    pub presence: BTreeMap<String, BTreeMap<usize, Presence>>,
+    pub study_title: String,
+    pub study_digest: String,
+    /// Name and display name, in the schedule's order.
+    pub sessions: Vec<(String, String)>,
+    pub slots: Slots,
+    /// By scale.
+    pub tables: Vec<Tally>,
+    /// Questionnaires of the schedule that have a table, sorted.
+    pub scheduled: Vec<String>,
+    /// Questionnaires of the schedule that have none, and how many rows of TaskLog speak of them.
+    pub absent: BTreeMap<String, u64>,
+    pub journeys: Journeys,
+    pub arms: Vec<Arm>,
+    pub scored: Vec<Scored>,
+    pub books: Books,
+    /// True when there is a TaskLog to compare with.
+    pub logged: bool,
+    /// By scale of the schedule: places that TaskLog has.
+    pub log_places: BTreeMap<String, LogPlaces>,
+    /// Of several tables together.
+    pub across: Findings,
+    /// Of each rule, all findings.
+    pub counts: BTreeMap<String, u64>,
     /// The newest date of any entry: the report's "now".
     pub now: Option<DateTime<FixedOffset>>,
 }
 
-/// Who answered what, and when.
-#[derive(Default)]
-struct Answers {
-    /// Participant, scale, session, tag.
-    given: BTreeSet<(String, String, String, String)>,
-    reached: BTreeSet<(String, String)>,
-    completed: BTreeSet<(String, String)>,
-    test: BTreeSet<String>,
-    known: BTreeSet<String>,
-    /// TaskLog's `study` to participant.
-    by_study: HashMap<String, String>,
+/// How TaskLog and a table agree, place by place (participant, session, tag).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogPlaces {
+    pub logged: u64,
+    /// TaskLog has it, the table has not.
+    pub only_log: u64,
+    /// The table has it, TaskLog has not.
+    pub only_table: u64,
 }
 
-/// Numeric ids sort by number.
-fn key(text: &str) -> (u64, String) {
-    (text.parse().unwrap_or(u64::MAX), text.to_owned())
+/// Which file could not be read, and why.
+pub type Unreadable = (PathBuf, csv::Error);
+
+fn unreadable(path: &Path) -> impl Fn(csv::Error) -> Unreadable + '_ {
+    move |error| (path.to_owned(), error)
 }
 
-/// Computes everything from the combined tables.
-///
-/// # Errors
-/// The table that cannot be read, and why.
-pub fn compute(server: &str, study: Option<&Study>, tables: &[PathBuf]) -> Result<Model, (PathBuf, csv::Error)> {
-    let empty = Study::default();
-    let study = study.unwrap_or(&empty);
-    let mut model = Model { server: server.to_owned(), study: study.title.clone(), ..Model::default() };
-    let mut answers = Answers::default();
-    let kind = |path: &Path| definition(study, path).map(|scale| scale.kind).unwrap_or_default();
-    let mut ordered: Vec<&PathBuf> = tables.iter().collect();
-    // Participants first: logs find theirs through them.
-    ordered.sort_by_key(|path| (kind(path) != ScaleKind::Participants, (*path).clone()));
-    for path in ordered {
-        let stat = read(path, study, &mut answers).map_err(|error| (path.clone(), error))?;
-        model.now = model.now.max(stat.last);
-        model.tables.push(stat);
-    }
-    model.tables.sort_by(|a, b| a.scale.cmp(&b.scale));
-    follow(&mut model, study, &answers);
-    Ok(model)
-}
-
-fn scale_name(path: &Path) -> String {
+/// The scale that a table is of.
+#[must_use]
+pub fn scale_name(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
@@ -168,194 +89,194 @@ fn definition<'s>(study: &'s Study, path: &Path) -> Option<&'s Scale> {
     study.scales.get(&ScaleName::new(&scale_name(path)).ok()?)
 }
 
-/// Where the columns of interest stand.
-struct Places {
-    participant: Vec<usize>,
-    session: Vec<usize>,
-    tag: Vec<usize>,
-    date: Vec<usize>,
-    id: Vec<usize>,
-    study: Vec<usize>,
-    task: Vec<usize>,
-    test: Vec<usize>,
-    current: Vec<usize>,
-    flags: Vec<usize>,
-}
-
-impl Places {
-    fn new(table: &TableReader) -> Self {
-        let of = |names: &[&str]| places(table, names);
-        Self {
-            participant: of(PARTICIPANT),
-            session: of(&["session", "sessionName"]),
-            tag: of(&["tag"]),
-            date: of(moment::COLUMNS),
-            id: of(&["id"]),
-            study: of(&["study"]),
-            task: of(&["taskName"]),
-            test: of(&["testAccount", "admin"]),
-            current: of(&["_current"]),
-            flags: of(&["_flags"]),
-        }
+/// Computes everything. Tables are read in parallel, each once, row by row.
+///
+/// # Errors
+/// The file that cannot be read, and why.
+pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
+    let Sources { server, study, folder, .. } = *sources;
+    let slots = Slots::new(study);
+    let roster = read_roster(sources)?;
+    let (mut tables, deeds) = read_tables(sources, &slots, &roster)?;
+    tables.sort_by(|a, b| a.scale.cmp(&b.scale));
+    let now = tables.iter().filter_map(|table| table.last).max();
+    let names: HashSet<&str> = tables.iter().map(|table| table.scale.as_str()).collect();
+    let present: Vec<bool> =
+        slots.all.iter().map(|slot| slot.scale.as_deref().is_some_and(|scale| names.contains(scale))).collect();
+    let mut scheduled: Vec<String> = slots.all.iter().filter_map(|slot| slot.scale.clone()).collect();
+    scheduled.sort_unstable();
+    scheduled.dedup();
+    let (scheduled, absent): (Vec<String>, Vec<String>) =
+        scheduled.into_iter().partition(|scale| names.contains(scale.as_str()));
+    let logged = tables.iter().any(|table| table.kind == ScaleKind::Log && table.scale == "TaskLog");
+    let journeys = Following {
+        slots: &slots,
+        roster: &roster,
+        deeds: &deeds,
+        present: &present,
+        scales: &scheduled,
+        logged,
+        now: now.map(|now| now.timestamp_millis()).unwrap_or_default(),
     }
-}
-
-fn read(path: &Path, study: &Study, answers: &mut Answers) -> Result<TableStat, csv::Error> {
-    let name = scale_name(path);
-    let defined = definition(study, path);
-    let mut table = TableReader::open(path)?;
-    let at = Places::new(&table);
-    let mut stat = TableStat {
-        title: defined.map_or_else(|| name.clone(), |scale| scale.title.clone()),
-        kind: defined.map(|scale| scale.kind).unwrap_or_default(),
-        scale: name,
-        ..TableStat::default()
+    .all();
+    let log_places = log_places(&slots, &deeds, &roster);
+    let absent = absent.into_iter().map(|scale| (log_places.get(&scale).map_or(0, |places| places.logged), scale));
+    let books = books::read(folder, &tables).map_err(|error| (folder.path().to_owned(), error.into()))?;
+    let test: BTreeSet<&str> =
+        journeys.people.iter().filter(|person| person.test_account).map(|person| person.id.as_str()).collect();
+    let read = |path: &PathBuf| trajectory::read(path, &scale_name(path), &slots, &test).map_err(unreadable(path));
+    let mut scored = sources.scored.par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    scored.sort_by(|a, b| a.scale.cmp(&b.scale));
+    let mut model = Model {
+        server: server.to_owned(),
+        study: study.name.clone(),
+        study_title: study.title.clone(),
+        study_digest: study.digest.clone(),
+        sessions: study.sessions.iter().map(|session| (session.name.clone(), session.display.clone())).collect(),
+        arms: arms(&slots, &journeys.people),
+        across: Findings::new(&folder.reports()),
+        absent: absent.map(|(logged, scale)| (scale, logged)).collect(),
+        counts: BTreeMap::new(),
+        slots,
+        tables,
+        scheduled,
+        journeys,
+        scored,
+        books,
+        logged,
+        log_places,
+        now,
     };
-    let columns: Vec<(usize, String)> = answer_columns(&table, defined);
-    stat.columns = columns.iter().map(|(_, name)| ColumnStat { name: name.clone(), ..ColumnStat::default() }).collect();
-    let mut people = BTreeSet::new();
-    let mut record = StringRecord::new();
-    while table.next(&mut record)? {
-        if filled(&record, &at.current) == "false" {
-            stat.superseded += 1;
-            continue;
-        }
-        stat.entries += 1;
-        let moment = moment::parse(filled(&record, &at.date));
-        stat.first = [stat.first, moment].into_iter().flatten().min();
-        stat.last = stat.last.max(moment);
-        let who = answers.note(&stat, &record, &at);
-        if !who.is_empty() {
-            people.insert(who.clone());
-        }
-        let day = moment.map(|moment| moment.date_naive());
-        for ((place, name), column) in columns.iter().zip(&mut stat.columns) {
-            let cell = record.get(*place).unwrap_or_default();
-            column.cells += 1;
-            match defined
-                .map_or(if cell.is_empty() { Answer::Empty } else { Answer::Text }, |s| answer(s, name, cell, day))
-            {
-                Answer::Empty => column.empty += 1,
-                Answer::Missing(_) => column.coded += 1,
-                Answer::OutOfRange => column.out_of_range += 1,
-                Answer::Number(_) | Answer::Text => {}
-            }
-        }
-        let columns = table.header();
-        for flag in filled(&record, &at.flags).split(';').filter(|flag| !flag.is_empty() && !flag.starts_with("R12")) {
-            let (rule, column) = flag.split_once(':').unwrap_or((flag, ""));
-            let value = columns.iter().position(|name| name == column).and_then(|place| record.get(place));
-            stat.findings.push(Finding {
-                rule: rule.to_owned(),
-                scale: stat.scale.clone(),
-                id: filled(&record, &at.id).to_owned(),
-                participant: who.clone(),
-                column: column.to_owned(),
-                value: value.unwrap_or_default().to_owned(),
-            });
-        }
+    across(&mut model).map_err(|error| (folder.reports(), error.into()))?;
+    for (rule, count) in model.tables.iter().map(|table| &table.findings).chain([&model.across]).flat_map(|f| &f.counts)
+    {
+        *model.counts.entry(rule.clone()).or_default() += count;
     }
-    stat.participants = people.len() as u64;
-    stat.findings.sort();
-    Ok(stat)
+    Ok(model)
 }
 
-/// The columns that are answers: the definition's, else all that are not technical.
-fn answer_columns(table: &TableReader, defined: Option<&Scale>) -> Vec<(usize, String)> {
-    let header = table.header().iter().enumerate();
-    let known = defined.filter(|scale| !scale.columns.is_empty());
-    let is_answer = |name: &str| match known {
-        Some(scale) => scale.columns.iter().any(|column| column.name == name),
-        None => !TECHNICAL.contains(&name) && !PARTICIPANT.contains(&name) && !name.starts_with('_'),
+fn read_roster(sources: &Sources<'_>) -> Result<Roster, Unreadable> {
+    let mut people = Roster::default();
+    let is_participants = |path: &Path| {
+        definition(sources.study, path)
+            .map_or_else(|| scale_name(path) == "ParticipantExport", |scale| scale.kind == ScaleKind::Participants)
     };
-    header.filter(|(_, name)| is_answer(name)).map(|(place, name)| (place, name.clone())).collect()
+    for path in sources.combined.iter().filter(|path| is_participants(path)) {
+        roster::participants(path, &mut people).map_err(unreadable(path))?;
+    }
+    for path in &sources.combined {
+        if roster::is_study_table(path).map_err(unreadable(path))? {
+            roster::conditions(path, &mut people).map_err(unreadable(path))?;
+        }
+    }
+    Ok(people)
 }
 
-impl Answers {
-    /// Notes what a row says of its participant, and returns whom it is about.
-    fn note(&mut self, stat: &TableStat, record: &StringRecord, at: &Places) -> String {
-        let cell = |columns: &Vec<usize>| filled(record, columns).to_owned();
-        if stat.kind == ScaleKind::Participants {
-            let who = cell(&at.id);
-            let test = at.test.iter().any(|&column| matches!(record.get(column), Some("true" | "1" | "\u{1}")));
-            if test {
-                self.test.insert(who.clone());
-            }
-            self.known.insert(who.clone());
-            self.by_study.insert(cell(&at.study), who.clone());
-            return who;
-        }
-        let mut who = cell(&at.participant);
-        if who.is_empty() && stat.kind == ScaleKind::Log {
-            who = self.by_study.get(filled(record, &at.study)).cloned().unwrap_or_default();
-        }
-        let session = cell(&at.session);
-        if who.is_empty() || session.is_empty() {
-            return who;
-        }
-        self.reached.insert((who.clone(), session.clone()));
-        if stat.kind == ScaleKind::Log && filled(record, &at.task) == "SESSION_COMPLETE" {
-            self.completed.insert((who.clone(), session));
-        } else if stat.kind == ScaleKind::Questionnaire {
-            self.given.insert((who.clone(), stat.scale.clone(), session, cell(&at.tag)));
-        }
-        who
-    }
+fn read_tables(sources: &Sources<'_>, slots: &Slots, roster: &Roster) -> Result<(Vec<Tally>, Deeds), Unreadable> {
+    let deeds = Mutex::new(Deeds::default());
+    let spool = sources.folder.reports();
+    let read = |path: &PathBuf| {
+        let scale = scale_name(path);
+        let defined = definition(sources.study, path);
+        let setting = Setting { scale: &scale, defined, slots, roster, folder: &spool };
+        let (tally, did) = tally::read(path, setting).map_err(unreadable(path))?;
+        // The order of merging does not matter: sums, minima and maxima.
+        deeds.lock().unwrap_or_else(PoisonError::into_inner).merge(did, roster);
+        Ok(tally)
+    };
+    let tables = sources.combined.par_iter().map(read).collect::<Result<Vec<_>, Unreadable>>()?;
+    Ok((tables, deeds.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
-/// Follows each participant through the schedule.
-fn follow(model: &mut Model, study: &Study, answers: &Answers) {
-    let number = |name: &str| study.sessions.iter().position(|session| session.name == name);
-    for who in &answers.known {
-        model.participants.entry(key(who)).or_default();
-    }
-    for (who, session) in &answers.reached {
-        let participant = model.participants.entry(key(who)).or_default();
-        participant.furthest = participant.furthest.max(number(session));
-    }
-    for (who, session) in &answers.completed {
-        let participant = model.participants.entry(key(who)).or_default();
-        participant.completed.extend(number(session));
-    }
-    let here: BTreeSet<&str> = model.tables.iter().map(|table| table.scale.as_str()).collect();
-    for ((_, who), participant) in &mut model.participants {
-        participant.test_account = answers.test.contains(who);
-        let Some(furthest) = participant.furthest else { continue };
-        for (index, session) in study.sessions.iter().enumerate().take(furthest + 1) {
-            // What belongs to a session is due once it is complete or left behind.
-            if index == furthest && !participant.completed.contains(&index) {
-                continue;
-            }
-            for task in &session.tasks {
-                let Some(scale) = task.scale.as_ref().filter(|scale| here.contains(scale.as_str())) else { continue };
-                let tag = task.tag.clone().unwrap_or_default();
-                let given = (who.clone(), scale.to_string(), session.name.clone(), tag);
-                let answered = u64::from(answers.given.contains(&given));
-                participant.due += 1;
-                participant.answered += answered;
-                if !participant.test_account {
-                    let presence = model.presence.entry(scale.to_string()).or_default().entry(index).or_default();
-                    presence.due += 1;
-                    presence.answered += answered;
-                }
-            }
+fn log_places(slots: &Slots, deeds: &Deeds, roster: &Roster) -> BTreeMap<String, LogPlaces> {
+    let mut all: BTreeMap<String, LogPlaces> = BTreeMap::new();
+    for (slot, defined) in slots.all.iter().enumerate() {
+        let Some(scale) = &defined.scale else { continue };
+        let places = all.entry(scale.clone()).or_default();
+        for person in deeds.numbers(roster) {
+            let (given, logged) = (deeds.given(slot, person) > 0, deeds.logged(slot, person) > 0);
+            places.logged += u64::from(logged);
+            places.only_log += u64::from(logged && !given);
+            places.only_table += u64::from(given && !logged);
         }
     }
-    attrition(model, study);
+    all
 }
 
-fn attrition(model: &mut Model, study: &Study) {
-    for (index, session) in study.sessions.iter().enumerate() {
-        let mut stat =
-            SessionStat { name: session.name.clone(), display: session.display.clone(), ..SessionStat::default() };
-        for participant in model.participants.values().filter(|participant| !participant.test_account) {
-            let furthest = participant.furthest;
-            stat.reached += u64::from(furthest.is_some_and(|furthest| furthest >= index));
-            stat.completed += u64::from(participant.completed.contains(&index) || furthest.is_some_and(|f| f > index));
-            let last = index + 1 == study.sessions.len() && participant.completed.contains(&index);
-            stat.dropped += u64::from(furthest == Some(index) && !last);
+/// The rules that need several tables.
+fn across(model: &mut Model) -> io::Result<()> {
+    let found = &mut model.across;
+    for person in model.journeys.people.iter().filter(|person| person.test_account) {
+        found.add(Finding {
+            rule: "R11".to_owned(),
+            scale: "ParticipantExport".to_owned(),
+            id: person.id.clone(),
+            participant: person.id.clone(),
+            column: "testAccount".to_owned(),
+            value: "true".to_owned(),
+            ..Finding::default()
+        })?;
+    }
+    for disagreement in &model.journeys.disagreements {
+        let slot = &model.slots.all[disagreement.slot];
+        let side =
+            if disagreement.logged { "TaskLog has it, the table has not" } else { "the table has it, TaskLog has not" };
+        let place = model.slots.sessions[slot.session].clone();
+        found.add(Finding {
+            rule: "S1".to_owned(),
+            scale: slot.scale.clone().unwrap_or_default(),
+            participant: model.journeys.people[disagreement.person].id.clone(),
+            column: "session".to_owned(),
+            value: slot.tag.as_ref().map_or(place.clone(), |tag| format!("{place}/{tag}")),
+            message: side.to_owned(),
+            ..Finding::default()
+        })?;
+    }
+    for (scale, pages) in &model.books {
+        for (day, page) in pages.iter().filter(|(_, page)| page.archived != page.combined) {
+            found.add(Finding {
+                rule: "L1".to_owned(),
+                scale: scale.clone(),
+                column: "_first_seen".to_owned(),
+                value: day.map(|day| day.to_string()).unwrap_or_default(),
+                message: format!("{} entries archived, {} rows combined", page.archived, page.combined),
+                ..Finding::default()
+            })?;
         }
-        model.sessions.push(stat);
+    }
+    Ok(())
+}
+
+impl Model {
+    #[must_use]
+    pub fn table(&self, scale: &str) -> Option<&Tally> {
+        self.tables.binary_search_by(|table| table.scale.as_str().cmp(scale)).ok().map(|place| &self.tables[place])
+    }
+
+    /// Of the schedule's slots with this scale, optionally of one session.
+    #[must_use]
+    pub fn presence(&self, scale: &str, session: Option<usize>) -> Presence {
+        let slots = self.slots.all.iter().zip(&self.journeys.by_slot);
+        slots
+            .filter(|(slot, _)| slot.scale.as_deref() == Some(scale) && session.is_none_or(|s| s == slot.session))
+            .fold(Presence::default(), |sum, (_, one)| Presence {
+                due: sum.due + one.due,
+                done: sum.done + one.done,
+                lost: sum.lost + one.lost,
+            })
+    }
+
+    /// The first findings of a rule, in the order of checks.csv.
+    pub fn shown<'m>(&'m self, rule: &'m str) -> impl Iterator<Item = &'m Finding> {
+        let all = self.tables.iter().map(|table| &table.findings).chain([&self.across]);
+        let limit = usize::try_from(SHOWN).unwrap_or(usize::MAX);
+        all.flat_map(|findings| &findings.shown).filter(move |finding| finding.rule == rule).take(limit)
+    }
+
+    /// Findings other than declared codes for "no answer".
+    #[must_use]
+    pub fn findings(&self) -> u64 {
+        self.counts.iter().filter(|(rule, _)| *rule != "R12").map(|(_, count)| count).sum()
     }
 }
 

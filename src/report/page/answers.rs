@@ -1,0 +1,140 @@
+//! What was answered: each item against its range, and the scores over the sessions. Never a text that someone wrote.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, PreEscaped, html};
+
+use super::heat;
+use crate::report::charts;
+use crate::report::column::ColumnStat;
+use crate::report::findings::Finding;
+use crate::report::model::Model;
+use crate::report::tally::Tally;
+use crate::report::trajectory::Trajectory;
+
+/// Wider ranges are put into ten bins.
+const OPTIONS: f64 = 11.0;
+
+/// The value of a finding if it is one that a form could send; what people wrote stays in the tables.
+pub fn harmless<'f>(model: &Model, finding: &'f Finding) -> &'f str {
+    let free = model
+        .table(&finding.scale)
+        .is_some_and(|table| table.columns.iter().any(|column| column.name == finding.column && column.free_text));
+    let value = finding.value.as_str();
+    let own = matches!(finding.rule.as_str(), "S1" | "R5" | "R9" | "S5" | "R11" | "L1");
+    if value.parse::<f64>().is_ok() || own && !free && value.len() <= 64 || value.is_empty() { value } else { "(text)" }
+}
+
+pub fn distributions(model: &Model) -> Markup {
+    let tables: Vec<&Tally> = model.tables.iter().filter(|table| table.columns.iter().any(drawn)).collect();
+    html! {
+        @if !tables.is_empty() {
+            h3 { "Answers against their range" }
+            p { "Percent of the entries that gave each answer, item by item. What lies outside the range and what is missing stand at the right." }
+            @for table in tables {
+                details {
+                    summary { (table.scale) small { (table.title) } }
+                    @for (range, items) in by_range(table) { (one_range(table, range, &items)) }
+                }
+            }
+        }
+    }
+}
+
+fn drawn(column: &ColumnStat) -> bool {
+    column.range.is_some() && column.entries > 0
+}
+
+/// A range, and the items that have it.
+type SameRange<'t> = ((f64, f64), Vec<&'t ColumnStat>);
+
+/// Items that share a range share a table.
+fn by_range(table: &Tally) -> Vec<SameRange<'_>> {
+    let mut ranges: BTreeMap<(u64, u64), SameRange<'_>> = BTreeMap::new();
+    for column in table.columns.iter().filter(|column| drawn(column)) {
+        if let Some((least, most)) = column.range {
+            let key = (least.to_bits(), most.to_bits());
+            ranges.entry(key).or_insert_with(|| ((least, most), Vec::new())).1.push(column);
+        }
+    }
+    ranges.into_values().collect()
+}
+
+fn one_range(table: &Tally, (least, most): (f64, f64), items: &[&ColumnStat]) -> Markup {
+    let whole = most - least < OPTIONS && least.fract() == 0.0 && most.fract() == 0.0;
+    let count = if whole { most - least + 1.0 } else { 10.0 };
+    let width = if whole { 1.0 } else { (most - least) / 10.0 };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most eleven
+    let places = 0..count as usize;
+    let from = |place: usize| least + place as f64 * width;
+    let name = |place: usize| {
+        if whole { format!("{}", from(place)) } else { format!("{}–{}", from(place), from(place + 1)) }
+    };
+    let within = |column: &ColumnStat, place: usize| -> u64 {
+        let final_one = place + 1 == places.len();
+        let fits = |value: f64| value >= from(place) && (value < from(place) + width || final_one && value <= most);
+        column.values.iter().filter(|(value, _)| fits(value.0)).map(|(_, times)| times).sum()
+    };
+    html! {
+        div.scroll tabindex="0" role="region" aria-label={ "Answers to " (table.scale) } {
+            table.heat data-csv={ "answers-" (table.scale) } {
+                thead {
+                    tr {
+                        th scope="col" { "item" }
+                        @for place in places.clone() { th scope="col" { (name(place)) } }
+                        th scope="col" { "outside" } th scope="col" { "declined" } th scope="col" { "empty" } th scope="col" { "lost" } th scope="col" { "entries" }
+                    }
+                }
+                tbody {
+                    @for column in items {
+                        tr {
+                            th scope="row" { (column.name) }
+                            @for place in places.clone() { (share(within(column, place), column.entries)) }
+                            (share(column.out_of_range, column.entries)) (share(column.declined, column.entries))
+                            (share(column.empty, column.entries)) (share(column.server, column.entries))
+                            td { (column.entries) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn share(part: u64, whole: u64) -> Markup {
+    let text = if part == 0 { String::new() } else { format!("{:.0}", part as f64 * 100.0 / whole.max(1) as f64) };
+    let text = if text == "0" { "<1" } else { &text };
+    heat(part, whole, text, &format!("{part} of {whole}"))
+}
+
+pub fn scores(model: &Model) -> Markup {
+    let all: Vec<&Trajectory> =
+        model.scored.iter().flat_map(|scored| &scored.trajectories).filter(|score| !score.points.is_empty()).collect();
+    html! {
+        h2 id="scores" { "Scores over the sessions" }
+        @if all.is_empty() { p { "No scored table yet." } } @else {
+            p { "The line is the median, the band the middle half, the points the means. Entries with too few answers have no score." }
+        }
+        @for score in all {
+            h3 { (score.score) " " small { (score.scale) } }
+            @if let Some(svg) = charts::trajectory(score) { figure.small { (PreEscaped(svg)) } }
+            div.scroll tabindex="0" role="region" aria-label={ (score.score) " by session" } {
+                table data-csv=(score.score) {
+                    thead { tr { th scope="col" { "session" } @for name in ["n", "mean", "least", "lower quartile", "median", "upper quartile", "most"] { th scope="col" { (name) } } } }
+                    tbody {
+                        @for point in &score.points {
+                            tr {
+                                th scope="row" { (point.session) } td { (point.n) } td { (number(point.mean)) } td { (number(point.least)) }
+                                td { (number(point.lower)) } td { (number(point.median)) } td { (number(point.upper)) } td { (number(point.most)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn number(value: f64) -> String {
+    format!("{value:.2}")
+}

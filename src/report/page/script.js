@@ -1,0 +1,199 @@
+"use strict";
+(() => {
+  const $ = (selector, from = document) => from.querySelector(selector);
+  const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const make = (tag, attributes = {}, ...children) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+  };
+
+  // Theme: as the system says, or as chosen here.
+  const root = document.documentElement;
+  const themes = ["auto", "light", "dark"];
+  const remembered = () => { try { return localStorage.getItem("mtdata-theme"); } catch { return null; } };
+  const theme = (name) => {
+    if (name === "auto") root.removeAttribute("data-theme"); else root.dataset.theme = name;
+    $("#theme").textContent = "Theme: " + name;
+    try { localStorage.setItem("mtdata-theme", name); } catch { /* private windows remember nothing */ }
+  };
+  theme(themes.includes(remembered()) ? remembered() : "auto");
+  $("#theme").addEventListener("click", () => {
+    const now = root.dataset.theme ?? "auto";
+    theme(themes[(themes.indexOf(now) + 1) % themes.length]);
+  });
+
+  const quote = (cell) => /[",\n\r]/.test(cell) ? '"' + String(cell).replaceAll('"', '""') + '"' : String(cell);
+  const save = (name, rows) => {
+    const text = rows.map((row) => row.map(quote).join(",")).join("\n") + "\n";
+    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: name + ".csv" });
+    link.click();
+    URL.revokeObjectURL(link.href);
+  };
+
+  // A table whose rows stand in a script element, column by column.
+  class Data {
+    constructor(place) {
+      this.place = place;
+      this.name = place.dataset.table;
+      this.columns = JSON.parse($("script", place).textContent);
+      this.length = this.columns[0]?.values?.length ?? this.columns[0]?.at.length ?? 0;
+      this.page = 0;
+      this.size = Number(place.dataset.size ?? 25);
+      this.head = $("thead tr", place);
+      this.body = $("tbody", place);
+      this.order = Uint32Array.from({ length: this.length }, (_, row) => row);
+      this.rows = this.order;
+      this.bar();
+      this.heads();
+      this.draw();
+    }
+    cell(column, row) { const c = this.columns[column]; return c.of ? c.of[c.at[row]] : c.values[row]; }
+    bar() {
+      const label = "Filter " + this.place.dataset.label;
+      this.input = make("input", { type: "search", placeholder: "Filter, e.g. " + this.place.dataset.example, "aria-label": label });
+      let waiting;
+      this.input.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => this.filter(this.input.value), 60); });
+      this.before = make("button", { type: "button" }, "Previous");
+      this.after = make("button", { type: "button" }, "Next");
+      this.count = make("span", { class: "n", role: "status" });
+      const csv = make("button", { type: "button" }, "Save these rows as CSV");
+      this.before.addEventListener("click", () => this.turn(-1));
+      this.after.addEventListener("click", () => this.turn(1));
+      csv.addEventListener("click", () => save(this.name, [this.columns.map((c) => c.name),
+        ...Array.from(this.rows, (row) => this.columns.map((_, column) => this.cell(column, row)))]));
+      this.place.prepend(make("div", { class: "bar" }, this.input, this.before, this.after, csv, this.count));
+    }
+    heads() {
+      this.columns.forEach((column, number) => {
+        const head = this.head.children[number];
+        if (!head) return;
+        const button = make("button", { type: "button" }, head.textContent);
+        head.replaceChildren(button);
+        button.addEventListener("click", () => this.sort(number, head));
+      });
+    }
+    sort(column, head) {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      for (const other of this.head.children) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const sign = down ? -1 : 1;
+      const { numeric, of, at, values } = this.columns[column];
+      const plain = new Intl.Collator("en", { numeric: true }).compare;
+      let keys;
+      if (numeric) keys = Float64Array.from({ length: this.length }, (_, row) => { const cell = values ? values[row] : of[at[row]]; return cell === "" ? NaN : Number(cell); });
+      else {
+        // Texts are compared once, then rows by the rank of theirs.
+        const distinct = of ?? [...new Set(values)];
+        const ranks = new Map([...distinct].sort(plain).map((text, rank) => [text, rank]));
+        keys = Float64Array.from({ length: this.length }, (_, row) => ranks.get(values ? values[row] : of[at[row]]));
+      }
+      // Empty cells come last either way.
+      const compare = (a, b) => {
+        const x = keys[a], y = keys[b];
+        if (x === y) return a - b;
+        if (x !== x) return y !== y ? a - b : 1;
+        return y !== y ? -1 : (x - y) * sign;
+      };
+      this.order = Uint32Array.from(this.order).sort(compare);
+      this.filter(this.input.value);
+    }
+    filter(text) {
+      const terms = (text.toLowerCase().match(/\S+="[^"]*"|\S+/g) ?? []).map((term) => {
+        const [name, ...rest] = term.split("=");
+        const column = this.columns.findIndex((known) => known.name === name);
+        return column >= 0 && rest.length ? { column, value: rest.join("=").replace(/^"|"$/g, "") } : { text: term };
+      });
+      const fits = (row) => terms.every((term) => term.text === undefined
+        ? String(this.cell(term.column, row)).toLowerCase() === term.value
+        : this.columns.some((_, column) => String(this.cell(column, row)).toLowerCase().includes(term.text)));
+      this.rows = terms.length ? this.order.filter(fits) : this.order;
+      this.page = 0;
+      this.draw();
+    }
+    turn(step) { this.page += step; this.draw(); }
+    draw() {
+      const pages = Math.max(1, Math.ceil(this.rows.length / this.size));
+      const from = this.page * this.size, to = Math.min(this.rows.length, from + this.size);
+      this.body.replaceChildren(...Array.from(this.rows.subarray(from, to), (row) => this.line(row)));
+      this.before.disabled = this.page === 0;
+      this.after.disabled = this.page + 1 >= pages;
+      this.count.textContent = this.rows.length ? `${from + 1}–${to} of ${this.rows.length}` : "nothing fits";
+    }
+    line(row) {
+      return make("tr", {}, ...this.columns.map((column, number) => {
+        const value = String(this.cell(number, row));
+        const cell = number === 0 ? make("th", { scope: "row" }) : make("td", column.numeric ? {} : { class: "t" });
+        cell.append(column.to && value ? jump(column.to, column.with ?? column.name, value) : value);
+        return cell;
+      }));
+    }
+  }
+
+  const jump = (table, column, value) => {
+    const link = make("a", { href: "#" + table }, value);
+    link.addEventListener("click", () => show(table, `${column}="${value}"`));
+    return link;
+  };
+  const show = (table, filter) => {
+    const data = tables.get(table);
+    if (!data) return;
+    data.input.value = filter;
+    data.filter(filter);
+    for (let up = data.place; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
+  };
+
+  // Participant by questionnaire: each character is a pair of due and missing.
+  class People extends Data {
+    constructor(place) {
+      super(place);
+      this.scales = JSON.parse(place.dataset.scales);
+    }
+    heads() {
+      const choices = make("select", { "aria-label": "Order of participants" },
+        ...[["percent_missing", "Most missing first"], ["participant", "By participant"]].map(([value, text]) => make("option", { value }, text)));
+      choices.addEventListener("change", () => this.arrange(choices.value));
+      this.input.after(choices);
+      this.arrange("percent_missing");
+    }
+    arrange(name) {
+      const head = make("th");
+      if (name === "percent_missing") head.setAttribute("aria-sort", "ascending");
+      this.sort(this.columns.findIndex((column) => column.name === name), head);
+    }
+    line(row) {
+      const scales = this.scales ??= JSON.parse(this.place.dataset.scales);
+      const [who, , code] = [0, 1, 2].map((column) => this.cell(column, row));
+      const name = make("th", { scope: "row" }, jump("participants", "participant", String(who)));
+      const cells = [...code].map((letter, number) => {
+        let place = decode(letter), due = 0;
+        while (place > due) place -= ++due;
+        const missing = place;
+        if (!due) return make("td", { class: "none", title: scales[number] + ": not due" }, "·");
+        const share = Math.round(missing * 100 / due);
+        const cell = make("td", { class: share > 50 ? "h hi" : "h", title: `${scales[number]}: ${missing} of ${due} missing` }, missing ? String(missing) : "");
+        cell.style.setProperty("--s", share);
+        return cell;
+      });
+      return make("tr", {}, name, ...cells);
+    }
+  }
+  const LETTERS = [...Array(92).keys()].map((n) => String.fromCharCode(35 + n)).filter((c) => !"\\<>&".includes(c)).join("");
+  const decode = (letter) => { const place = LETTERS.indexOf(letter); return place >= 0 ? place : LETTERS.length + letter.charCodeAt(0) - 161; };
+
+  const tables = new Map();
+  for (const place of $$("[data-table]")) {
+    const data = place.dataset.scales ? new People(place) : new Data(place);
+    tables.set(data.name, data);
+  }
+  for (const link of $$("a[data-show]")) link.addEventListener("click", () => show(link.dataset.show, link.dataset.filter));
+
+  // Plain tables can be saved as they stand.
+  for (const table of $$("table[data-csv]")) {
+    const button = make("button", { type: "button" }, "Save as CSV");
+    button.addEventListener("click", () => save(table.dataset.csv, $$("tr", table).map((row) => [...row.children].map((cell) => cell.dataset.value ?? cell.textContent.trim()))));
+    table.closest(".scroll").after(make("div", { class: "bar" }, button));
+  }
+  addEventListener("beforeprint", () => $$("details").forEach((details) => { details.open = true; }));
+})();

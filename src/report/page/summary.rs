@@ -1,0 +1,163 @@
+//! What a study team wants to know first: the figures of the whole, what needs attention, how it went over time.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Datelike, Duration, NaiveDate};
+use maud::{Markup, PreEscaped, html};
+
+use super::shown_percent;
+use crate::report::charts;
+use crate::report::findings::{Severity, rule};
+use crate::report::journey::Standing;
+use crate::report::model::Model;
+use crate::study::scale::ScaleKind;
+
+/// A questionnaire that lacks more than this share of what is due deserves a look.
+const LACKING: f64 = 0.15;
+/// So many of the questionnaires are named.
+const NAMED: usize = 6;
+
+pub fn summary(model: &Model) -> Markup {
+    let people = || model.journeys.people.iter().filter(|person| person.counts);
+    let standing = |standing: Standing| people().filter(|person| person.standing == standing).count();
+    let (due, missing, lost) =
+        people().fold((0, 0, 0), |sum, one| (sum.0 + one.due, sum.1 + one.missing(), sum.2 + one.lost));
+    let entries: u64 = model.tables.iter().map(|table| table.entries).sum();
+    let answers = model.tables.iter().filter(|table| table.kind == ScaleKind::Questionnaire);
+    let (cells, empty) = answers.fold((0, 0), |sum, table| (sum.0 + table.cells(), sum.1 + table.missing()));
+    html! {
+        h2 id="summary" { "Summary" }
+        dl.sum {
+            (figure("participants", &people().count().to_string(), &format!(
+                "{} active, {} finished, {} dropped out",
+                standing(Standing::Active), standing(Standing::Finished), standing(Standing::DroppedOut),
+            )))
+            (figure("entries", &entries.to_string(), &format!("in {} tables", model.tables.len())))
+            (figure("of due questionnaires missing", &shown_percent(missing, due), &format!("{missing} of {due}, {lost} of them logged")))
+            (figure("of asked items missing", &shown_percent(empty, cells), &format!("{empty} of {cells}")))
+            (figure("findings of checks", &model.findings().to_string(), &format!("of {} rules", model.counts.len())))
+        }
+        h3 { "What needs attention" }
+        @let attention = attention(model);
+        @if attention.is_empty() { p { "Nothing. Every table is there, nothing is undecrypted, nothing is lost." } } @else {
+            ul.care { @for (severity, text, link) in attention { li class=(severity.word()) { b { (severity.word()) } (text) " " a href=(link) { "Look" } } } }
+        }
+    }
+}
+
+fn figure(name: &str, number: &str, beside: &str) -> Markup {
+    html! { div { dt { (name) } dd { (number) small { (beside) } } } }
+}
+
+fn list(names: &[String]) -> String {
+    let rest = names.len().saturating_sub(NAMED);
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if rest == 0 { shown } else { format!("{shown} and {rest} more") }
+}
+
+fn attention(model: &Model) -> Vec<(Severity, String, &'static str)> {
+    let count = |name: &str| model.counts.get(name).copied().unwrap_or_default();
+    let mut care = Vec::new();
+    for name in ["L1", "R1", "R3", "repeated_id", "R13", "R5", "S5", "R9", "R16"] {
+        let (title, what, severity) = rule(name);
+        if count(name) > 0 {
+            let title = if title.is_empty() { name } else { title };
+            care.push((severity, format!("{title}: {} – {what}.", plural(count(name), "finding")), "#checks"));
+        }
+    }
+    let lost: Vec<String> = model
+        .log_places
+        .iter()
+        .filter(|(scale, places)| places.only_log > 0 && model.table(scale).is_some())
+        .map(|(scale, places)| format!("{scale} ({} of {})", places.only_log, places.logged))
+        .collect();
+    if !lost.is_empty() {
+        let text = format!("TaskLog says these were filled in, the tables do not have them: {}.", list(&lost));
+        care.push((Severity::Warning, text, "#tables"));
+    }
+    let absent: Vec<String> =
+        model.absent.iter().map(|(scale, logged)| format!("{scale} ({logged} in TaskLog)")).collect();
+    if !absent.is_empty() {
+        let logged = model.absent.values().any(|logged| *logged > 0);
+        let severity = if logged { Severity::Warning } else { Severity::Notice };
+        care.push((
+            severity,
+            format!("The schedule has questionnaires without a table: {}.", list(&absent)),
+            "#tables",
+        ));
+    }
+    let lacking: Vec<String> = model
+        .scheduled
+        .iter()
+        .map(|scale| (scale, model.presence(scale, None)))
+        .filter(|(_, presence)| presence.due > 0 && presence.missing() as f64 > LACKING * presence.due as f64)
+        .map(|(scale, presence)| format!("{scale} ({})", shown_percent(presence.missing(), presence.due)))
+        .collect();
+    if !lacking.is_empty() {
+        care.push((Severity::Warning, format!("Missing more often than others: {}.", list(&lacking)), "#missing"));
+    }
+    let unknown = model.tables.iter().filter(|table| !table.defined && table.kind == ScaleKind::Questionnaire);
+    let unknown: Vec<String> = unknown.map(|table| table.scale.clone()).collect();
+    if !unknown.is_empty() {
+        let text = format!("No definition says what these hold, so no codes and ranges are known: {}.", list(&unknown));
+        care.push((Severity::Notice, text, "#tables"));
+    }
+    care.sort_by_key(|(severity, ..)| *severity);
+    care
+}
+
+fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Monday of each week, entries in it, and everyone enrolled by its end. Weeks without anything are there, too.
+fn weeks(model: &Model) -> Vec<(NaiveDate, u64, u64)> {
+    let monday = |day: NaiveDate| day - Duration::days(i64::from(day.weekday().num_days_from_monday()));
+    let mut entries: BTreeMap<NaiveDate, u64> = BTreeMap::new();
+    for table in model.tables.iter().filter(|table| table.kind == ScaleKind::Questionnaire) {
+        for (day, count) in &table.days {
+            *entries.entry(monday(*day)).or_default() += count;
+        }
+    }
+    let mut enrolled: BTreeMap<NaiveDate, u64> = BTreeMap::new();
+    let zone = model.now.map(|now| *now.offset());
+    for person in model.journeys.people.iter().filter(|person| person.counts) {
+        let moment = person.enrolled.and_then(DateTime::from_timestamp_millis).zip(zone);
+        if let Some((moment, zone)) = moment {
+            *enrolled.entry(monday(moment.with_timezone(&zone).date_naive())).or_default() += 1;
+        }
+    }
+    let ends = entries.keys().chain(enrolled.keys());
+    let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else { return Vec::new() };
+    let mut so_far = 0;
+    first
+        .iter_weeks()
+        .take_while(|week| week <= last)
+        .map(|week| {
+            so_far += enrolled.get(&week).copied().unwrap_or_default();
+            (week, entries.get(&week).copied().unwrap_or_default(), so_far)
+        })
+        .collect()
+}
+
+pub fn over_time(model: &Model) -> Markup {
+    let weeks = weeks(model);
+    html! {
+        h2 id="time" { "Enrolment and entries over time" }
+        @if let Some(svg) = charts::over_time(&weeks) {
+            figure {
+                (PreEscaped(svg))
+                ul.key { li { i.c0 {} "entries of questionnaires per week" } li { i.c1 {} "participants enrolled so far" } }
+            }
+            details {
+                summary { "The same in numbers" }
+                div.scroll tabindex="0" role="region" aria-label="Enrolment and entries by week" {
+                    table data-csv="weeks" {
+                        thead { tr { th scope="col" { "week of" } th scope="col" { "entries" } th scope="col" { "enrolled so far" } } }
+                        tbody { @for (week, entries, enrolled) in &weeks { tr { th scope="row" { (week) } td { (entries) } td { (enrolled) } } } }
+                    }
+                }
+            }
+        } @else { p { "No entry has a date yet." } }
+    }
+}

@@ -1,0 +1,254 @@
+//! Who takes part, and what each of them did: gathered table by table, in any order, with the same result.
+
+use std::collections::HashMap;
+
+use crate::report::slots::Slots;
+
+/// The participants as the study's own tables name them, before any answer is read.
+#[derive(Debug, Default)]
+pub struct Roster {
+    pub people: Vec<Person>,
+    index: HashMap<String, u32>,
+    by_study: HashMap<String, u32>,
+    /// True when there is a participants' table at all.
+    pub found: bool,
+}
+
+/// One participant of the roster.
+#[derive(Debug, Clone, Default)]
+pub struct Person {
+    pub id: String,
+    pub test_account: bool,
+    /// Milliseconds since 1970.
+    pub enrolled: Option<i64>,
+    pub condition: String,
+    /// Where the server itself says they are.
+    pub server_session: String,
+}
+
+impl Roster {
+    pub fn add(&mut self, person: Person, study: &str) {
+        let number = u32::try_from(self.people.len()).unwrap_or(u32::MAX);
+        if !study.is_empty() {
+            self.by_study.insert(study.to_owned(), number);
+        }
+        // The newest row of a participant counts.
+        match self.index.insert(person.id.clone(), number) {
+            Some(old) => {
+                self.index.insert(person.id.clone(), old);
+                self.by_study.insert(study.to_owned(), old);
+                self.people[old as usize] = person;
+            }
+            None => self.people.push(person),
+        }
+    }
+
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<u32> {
+        self.index.get(id).copied()
+    }
+
+    #[must_use]
+    pub fn by_study(&self, study: &str) -> Option<u32> {
+        self.by_study.get(study).copied()
+    }
+
+    /// The person that a row of the study table is about.
+    pub fn of_study(&mut self, study: &str) -> Option<&mut Person> {
+        let number = self.by_study(study)?;
+        self.people.get_mut(number as usize)
+    }
+}
+
+/// Grows with the highest person it was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Each<T>(Vec<T>);
+
+impl<T: Clone + Default> Each<T> {
+    pub fn at(&mut self, person: u32) -> &mut T {
+        let place = person as usize;
+        if place >= self.0.len() {
+            self.0.resize(place + 1, T::default());
+        }
+        &mut self.0[place]
+    }
+
+    #[must_use]
+    pub fn get(&self, person: u32) -> T {
+        self.0.get(person as usize).cloned().unwrap_or_default()
+    }
+}
+
+/// What one table says of its participants. Numbers from the roster's length on are people it does not have.
+#[derive(Debug, Default)]
+pub struct Deeds {
+    pub strangers: Vec<String>,
+    stranger_index: HashMap<String, u32>,
+    /// By slot: how many entries.
+    pub given: HashMap<usize, Each<u8>>,
+    /// By slot: how many rows of TaskLog.
+    pub logged: HashMap<usize, Each<u8>>,
+    /// By session: the first moment, as milliseconds since 1970, plus one.
+    pub reached: HashMap<usize, Each<i64>>,
+    pub completed: HashMap<usize, Each<bool>>,
+    pub life: Each<Life>,
+}
+
+/// What is known of someone beside the slots.
+#[derive(Debug, Clone, Default)]
+pub struct Life {
+    pub entries: u32,
+    /// Entries at places where the schedule has none.
+    pub extra: u32,
+    /// Second and further entries for one place.
+    pub repeated: u32,
+    /// The newest moment of anything they did; milliseconds since 1970.
+    pub last: Option<i64>,
+    /// The newest task in TaskLog, and when.
+    pub task: Option<(i64, String)>,
+}
+
+impl Deeds {
+    /// The number of a participant, of the roster or not.
+    pub fn number(&mut self, roster: &Roster, id: &str) -> u32 {
+        if let Some(number) = roster.find(id) {
+            return number;
+        }
+        if let Some(number) = self.stranger_index.get(id) {
+            return *number;
+        }
+        let number = u32::try_from(roster.people.len() + self.strangers.len()).unwrap_or(u32::MAX);
+        self.strangers.push(id.to_owned());
+        self.stranger_index.insert(id.to_owned(), number);
+        number
+    }
+
+    /// Notes that someone was in a session.
+    pub fn reach(&mut self, person: u32, session: usize, moment: Option<i64>) {
+        let first = self.reached.entry(session).or_default().at(person);
+        let moment = moment.map_or(i64::MAX, |moment| moment + 1);
+        *first = if *first == 0 { moment } else { (*first).min(moment) };
+    }
+
+    /// Takes in what another table says.
+    pub fn merge(&mut self, other: Self, roster: &Roster) {
+        let known = u32::try_from(roster.people.len()).unwrap_or(u32::MAX);
+        let moved: Vec<u32> = other.strangers.iter().map(|id| self.number(roster, id)).collect();
+        let number = |place: usize| {
+            let place = u32::try_from(place).unwrap_or(u32::MAX);
+            if place < known { place } else { moved[(place - known) as usize] }
+        };
+        for (mine, theirs) in [(&mut self.given, other.given), (&mut self.logged, other.logged)] {
+            for (slot, counts) in theirs {
+                let mine = mine.entry(slot).or_default();
+                for (place, count) in counts.0.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                    let sum = mine.at(number(place));
+                    *sum = sum.saturating_add(count);
+                }
+            }
+        }
+        for (session, moments) in other.reached {
+            let mine = self.reached.entry(session).or_default();
+            for (place, moment) in moments.0.into_iter().enumerate().filter(|(_, moment)| *moment != 0) {
+                let first = mine.at(number(place));
+                *first = if *first == 0 { moment } else { (*first).min(moment) };
+            }
+        }
+        for (session, done) in other.completed {
+            let mine = self.completed.entry(session).or_default();
+            for (place, _) in done.0.into_iter().enumerate().filter(|(_, done)| *done) {
+                *mine.at(number(place)) = true;
+            }
+        }
+        for (place, life) in other.life.0.into_iter().enumerate() {
+            let mine = self.life.at(number(place));
+            mine.entries += life.entries;
+            mine.extra += life.extra;
+            mine.repeated += life.repeated;
+            mine.last = mine.last.max(life.last);
+            mine.task = mine.task.take().max(life.task);
+        }
+    }
+
+    /// Everyone who did anything or is in the roster.
+    #[must_use]
+    pub fn numbers(&self, roster: &Roster) -> std::ops::Range<u32> {
+        0..u32::try_from(roster.people.len() + self.strangers.len()).unwrap_or(u32::MAX)
+    }
+
+    #[must_use]
+    pub fn stranger(&self, roster: &Roster, number: u32) -> Option<&str> {
+        let place = (number as usize).checked_sub(roster.people.len())?;
+        self.strangers.get(place).map(String::as_str)
+    }
+
+    #[must_use]
+    pub fn given(&self, slot: usize, person: u32) -> u8 {
+        self.given.get(&slot).map(|each| each.get(person)).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn logged(&self, slot: usize, person: u32) -> u8 {
+        self.logged.get(&slot).map(|each| each.get(person)).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn completed(&self, session: usize, person: u32) -> bool {
+        self.completed.get(&session).is_some_and(|each| each.get(person))
+    }
+
+    /// When someone was first in a session: `None` never, `Some(None)` at an unknown moment.
+    #[must_use]
+    pub fn reached(&self, session: usize, person: u32) -> Option<Option<i64>> {
+        match self.reached.get(&session)?.get(person) {
+            0 => None,
+            i64::MAX => Some(None),
+            moment => Some(Some(moment - 1)),
+        }
+    }
+
+    /// The furthest session and, within it, the last slot that someone filled.
+    #[must_use]
+    pub fn position(&self, slots: &Slots, person: u32) -> Option<(usize, Option<usize>)> {
+        let session = (0..slots.sessions.len()).rev().find(|session| self.reached(*session, person).is_some())?;
+        let last = slots.all.iter().enumerate().rev().find(|(slot, defined)| {
+            defined.session == session && (self.given(*slot, person) > 0 || self.logged(*slot, person) > 0)
+        });
+        Some((session, last.map(|(slot, _)| slot)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(roster: &Roster, ids: &[&str], slot: usize) -> Deeds {
+        let mut deeds = Deeds::default();
+        for id in ids {
+            let number = deeds.number(roster, id);
+            *deeds.given.entry(slot).or_default().at(number) += 1;
+            deeds.reach(number, slot, i64::try_from(slot).ok());
+        }
+        deeds
+    }
+
+    #[test]
+    fn strangers_of_several_tables_are_one_person_each_in_any_order() {
+        let mut roster = Roster::default();
+        roster.add(Person { id: "7".to_owned(), ..Person::default() }, "57");
+        let one = || table(&roster, &["8", "7", "9"], 0);
+        let two = || table(&roster, &["9", "10"], 1);
+        for flip in [false, true] {
+            let mut all = Deeds::default();
+            let (first, second) = if flip { (two(), one()) } else { (one(), two()) };
+            all.merge(first, &roster);
+            all.merge(second, &roster);
+            let nine = all.number(&roster, "9");
+            assert_eq!((all.given(0, nine), all.given(1, nine), all.numbers(&roster).len()), (1, 1, 4));
+            assert_eq!(
+                (all.reached(1, 0), all.reached(0, 0), all.reached(1, nine)),
+                (None, Some(Some(0)), Some(Some(1)))
+            );
+        }
+    }
+}

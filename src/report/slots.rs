@@ -1,0 +1,75 @@
+//! The schedule as one line of places: which questionnaire is due where, in the order a participant meets them.
+
+use crate::study::scale::Study;
+
+/// One task of one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Index into the study's sessions.
+    pub session: usize,
+    pub task: String,
+    /// The questionnaire behind it, if any.
+    pub scale: Option<String>,
+    pub tag: Option<String>,
+}
+
+/// All slots, in the schedule's order.
+#[derive(Debug, Clone, Default)]
+pub struct Slots {
+    pub all: Vec<Slot>,
+    pub sessions: Vec<String>,
+    /// Least days between a session and the one before.
+    pub gaps: Vec<f64>,
+}
+
+impl Slots {
+    #[must_use]
+    pub fn new(study: &Study) -> Self {
+        let all = study.sessions.iter().enumerate().flat_map(|(session, defined)| {
+            defined.tasks.iter().map(move |task| Slot {
+                session,
+                task: task.name.clone(),
+                scale: task.scale.as_ref().map(ToString::to_string),
+                tag: task.tag.clone(),
+            })
+        });
+        Self {
+            all: all.collect(),
+            sessions: study.sessions.iter().map(|session| session.name.clone()).collect(),
+            gaps: study.sessions.iter().map(|session| session.gap_days.unwrap_or_default()).collect(),
+        }
+    }
+
+    #[must_use]
+    pub fn session(&self, name: &str) -> Option<usize> {
+        self.sessions.iter().position(|session| session == name)
+    }
+
+    /// Where an entry of a scale belongs.
+    #[must_use]
+    pub fn of_entry(&self, scale: &str, session: &str, tag: &str) -> Option<usize> {
+        let session = self.session(session)?;
+        self.all.iter().position(|slot| {
+            slot.session == session && slot.scale.as_deref() == Some(scale) && tagged(slot.tag.as_deref(), tag)
+        })
+    }
+
+    /// Where a row of TaskLog belongs.
+    #[must_use]
+    pub fn of_log(&self, session: usize, task: &str, tag: &str) -> Option<usize> {
+        self.all
+            .iter()
+            .position(|slot| slot.session == session && slot.task == task && tagged(slot.tag.as_deref(), tag))
+    }
+
+    /// True when the schedule has this scale anywhere.
+    #[must_use]
+    pub fn has(&self, scale: &str) -> bool {
+        self.all.iter().any(|slot| slot.scale.as_deref() == Some(scale))
+    }
+}
+
+/// A slot without tag takes every tag.
+fn tagged(slot: Option<&str>, tag: &str) -> bool {
+    slot.is_none_or(|slot| slot == tag)
+}

@@ -1,0 +1,460 @@
+//! One pass over a combined table: its columns, its days, its participants, what its flags say.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use chrono::{DateTime, FixedOffset, NaiveDate};
+use csv::StringRecord;
+
+use crate::report::column::{ColumnCounter, ColumnStat, Regimes};
+use crate::report::findings::{Finding, Findings};
+use crate::report::people::{Deeds, Each, Roster};
+use crate::report::slots::Slots;
+use crate::study::moment;
+use crate::study::scale::{Scale, ScaleKind};
+use crate::tasks::score::{PARTICIPANT, filled};
+
+/// Columns that are no answers.
+const TECHNICAL: &[&str] = &["id", "date", "session", "tag", "timeOnPage", "sessionId", "study"];
+
+/// More pairs of session and tag than this in one table are no sessions.
+const PLACES: usize = 512;
+
+/// One table.
+#[derive(Debug)]
+pub struct Tally {
+    pub scale: String,
+    pub title: String,
+    pub kind: ScaleKind,
+    /// False when the study's definition does not know the table.
+    pub defined: bool,
+    pub entries: u64,
+    pub participants: u64,
+    /// Of ids that are there more than once, the older versions.
+    pub superseded: u64,
+    /// Second and further entries for the same participant, session and tag.
+    pub second: u64,
+    /// Entries whose participant no key opened.
+    pub undecrypted: u64,
+    pub columns: Vec<ColumnStat>,
+    pub days: BTreeMap<NaiveDate, u64>,
+    pub first: Option<DateTime<FixedOffset>>,
+    pub last: Option<DateTime<FixedOffset>>,
+    /// All versions, by the raw file that brought them.
+    pub first_seen: BTreeMap<String, u64>,
+    pub findings: Findings,
+    /// Of the whole table.
+    pub hash: blake3::Hash,
+}
+
+impl Tally {
+    #[must_use]
+    pub fn cells(&self) -> u64 {
+        self.columns.iter().map(ColumnStat::asked).sum()
+    }
+
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.columns.iter().map(ColumnStat::missing).sum()
+    }
+
+    #[must_use]
+    pub fn out_of_range(&self) -> u64 {
+        self.columns.iter().map(|column| column.out_of_range).sum()
+    }
+}
+
+/// What a table is read against.
+#[derive(Clone, Copy)]
+pub struct Setting<'s> {
+    pub scale: &'s str,
+    pub defined: Option<&'s Scale>,
+    pub slots: &'s Slots,
+    pub roster: &'s Roster,
+    /// For findings that do not fit into memory.
+    pub folder: &'s Path,
+}
+
+/// A file that is hashed as it is read.
+pub struct Hashed {
+    file: File,
+    hasher: blake3::Hasher,
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+/// Opens a table to be read and hashed at once.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn open(path: &Path) -> io::Result<csv::Reader<Hashed>> {
+    let hashed = Hashed { file: File::open(path)?, hasher: blake3::Hasher::new() };
+    Ok(csv::ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(hashed))
+}
+
+/// The hash of a table that was read to its end.
+#[must_use]
+pub fn hash(reader: csv::Reader<Hashed>) -> blake3::Hash {
+    reader.into_inner().hasher.finalize()
+}
+
+/// Where the columns of interest stand.
+pub struct Places {
+    pub participant: Vec<usize>,
+    pub session: Vec<usize>,
+    pub tag: Vec<usize>,
+    pub date: Vec<usize>,
+    pub id: Vec<usize>,
+    pub study: Vec<usize>,
+    pub task: Vec<usize>,
+    pub current: Vec<usize>,
+    pub first_seen: Vec<usize>,
+    pub flags: Vec<usize>,
+}
+
+impl Places {
+    #[must_use]
+    pub fn new(header: &StringRecord) -> Self {
+        let of = |names: &[&str]| columns(header, names);
+        Self {
+            participant: of(PARTICIPANT),
+            session: of(&["session", "sessionName"]),
+            tag: of(&["tag"]),
+            date: of(moment::COLUMNS),
+            id: of(&["id"]),
+            study: of(&["study"]),
+            task: of(&["taskName"]),
+            current: of(&["_current"]),
+            first_seen: of(&["_first_seen"]),
+            flags: of(&["_flags"]),
+        }
+    }
+}
+
+/// Where these columns stand, as far as the table has them.
+#[must_use]
+pub fn columns(header: &StringRecord, names: &[&str]) -> Vec<usize> {
+    names.iter().filter_map(|name| header.iter().position(|column| column == *name)).collect()
+}
+
+/// What a table is; the study's own table says which condition each of its numbers has, and holds no answers.
+fn kind(defined: Option<&Scale>, header: &StringRecord) -> ScaleKind {
+    let study = columns(header, STUDY_TABLE).len() == STUDY_TABLE.len();
+    match defined {
+        Some(scale) => scale.kind,
+        None if study => ScaleKind::Trials,
+        None => ScaleKind::Questionnaire,
+    }
+}
+
+/// Columns by which the table of conditions is known.
+pub const STUDY_TABLE: &[&str] = &["id", "conditioning", "currentSession"];
+
+/// Reads a table from end to end.
+///
+/// # Errors
+/// Whatever the file system or the CSV says.
+pub fn read(path: &Path, setting: Setting<'_>) -> Result<(Tally, Deeds), csv::Error> {
+    let mut reader = open(path)?;
+    let header = reader.headers()?.clone();
+    let mut pass = Pass::new(setting, &header);
+    let mut record = StringRecord::new();
+    while reader.read_record(&mut record)? {
+        pass.row(&record)?;
+    }
+    pass.finish(hash(reader))
+}
+
+/// A pass under way.
+struct Pass<'s> {
+    setting: Setting<'s>,
+    at: Places,
+    header: &'s StringRecord,
+    answers: Vec<(usize, ColumnCounter)>,
+    regimes: Regimes,
+    encrypted: bool,
+    tally: Tally,
+    deeds: Deeds,
+    /// Session and tag as this table writes them.
+    keys: Vec<Key>,
+    key_index: HashMap<String, usize>,
+    people: Each<bool>,
+}
+
+/// One pair of session and tag in a table.
+struct Key {
+    session: Option<usize>,
+    slot: Option<usize>,
+    /// Of tables without a slot: entries per person.
+    entries: Each<u8>,
+}
+
+impl<'s> Pass<'s> {
+    fn new(setting: Setting<'s>, header: &'s StringRecord) -> Self {
+        let Setting { scale, defined, folder, .. } = setting;
+        let known = defined.filter(|scale| !scale.columns.is_empty());
+        let is_answer = |name: &str| match known {
+            Some(scale) => scale.columns.iter().any(|column| column.name == name),
+            None => !TECHNICAL.contains(&name) && !PARTICIPANT.contains(&name) && !name.starts_with('_'),
+        };
+        let counter = |name: &str| {
+            ColumnCounter::new(name, known.and_then(|scale| scale.columns.iter().find(|column| column.name == name)))
+        };
+        let answers = header.iter().enumerate().filter(|(_, name)| is_answer(name));
+        let at = Places::new(header);
+        let encrypted = at.participant.iter().any(|place| header.get(*place).is_some_and(|name| name.ends_with("RSA")));
+        Self {
+            answers: answers.map(|(place, name)| (place, counter(name))).collect(),
+            regimes: Regimes::new(defined),
+            encrypted,
+            tally: Tally {
+                scale: scale.to_owned(),
+                title: defined.map_or_else(|| scale.to_owned(), |scale| scale.title.clone()),
+                kind: kind(defined, header),
+                defined: defined.is_some(),
+                entries: 0,
+                participants: 0,
+                superseded: 0,
+                second: 0,
+                undecrypted: 0,
+                columns: Vec::new(),
+                days: BTreeMap::new(),
+                first: None,
+                last: None,
+                first_seen: BTreeMap::new(),
+                findings: Findings::new(folder),
+                hash: blake3::Hash::from_bytes([0; 32]),
+            },
+            deeds: Deeds::default(),
+            keys: Vec::new(),
+            key_index: HashMap::new(),
+            people: Each::default(),
+            setting,
+            at,
+            header,
+        }
+    }
+
+    fn row(&mut self, record: &StringRecord) -> io::Result<()> {
+        let file = filled(record, &self.at.first_seen);
+        match self.tally.first_seen.get_mut(file) {
+            Some(count) => *count += 1,
+            None => drop(self.tally.first_seen.insert(file.to_owned(), 1)),
+        }
+        if filled(record, &self.at.current) == "false" {
+            self.tally.superseded += 1;
+            return Ok(());
+        }
+        self.tally.entries += 1;
+        let moment = moment::parse(filled(record, &self.at.date));
+        let day = moment.map(|moment| moment.date_naive());
+        if let (Some(moment), Some(day)) = (moment, day) {
+            self.tally.first = Some(self.tally.first.map_or(moment, |first| first.min(moment)));
+            self.tally.last = self.tally.last.max(Some(moment));
+            *self.tally.days.entry(day).or_default() += 1;
+        }
+        let regime = self.regimes.of(day);
+        for (place, counter) in &mut self.answers {
+            counter.add(record.get(*place).unwrap_or_default(), regime, self.setting.defined, &self.regimes);
+        }
+        let who = self.who(record)?;
+        if let Some((number, id)) = &who {
+            self.deed(record, *number, id, moment.map(|moment| moment.timestamp_millis()))?;
+        }
+        self.flags(record, who.as_ref().map_or("", |(_, id)| id))
+    }
+
+    /// Whom a row is about.
+    fn who(&mut self, record: &StringRecord) -> io::Result<Option<(u32, String)>> {
+        let Setting { roster, .. } = self.setting;
+        let people_table = self.tally.kind == ScaleKind::Participants;
+        let id = filled(record, if people_table { &self.at.id } else { &self.at.participant });
+        if !id.is_empty() {
+            let number = self.deeds.number(roster, id);
+            return Ok(Some((number, id.to_owned())));
+        }
+        let study = filled(record, &self.at.study);
+        if self.tally.kind == ScaleKind::Log && !study.is_empty() {
+            if let Some(number) = roster.by_study(study) {
+                return Ok(Some((number, roster.people[number as usize].id.clone())));
+            }
+            if roster.found {
+                self.find("R3", record, "", "study", study, "no participant has this study number")?;
+            }
+        }
+        // Screening answers have no participant yet.
+        let screening = matches!(filled(record, &self.at.session), "" | "ELIGIBLE");
+        if self.encrypted && !screening {
+            self.tally.undecrypted += 1;
+            if !filled(record, &self.at.flags).contains("R1:") {
+                self.find("R1", record, "", "participantRSA", "", "")?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn find(
+        &mut self,
+        rule: &str,
+        record: &StringRecord,
+        who: &str,
+        column: &str,
+        value: &str,
+        message: &str,
+    ) -> io::Result<()> {
+        self.tally.findings.add(Finding {
+            rule: rule.to_owned(),
+            scale: self.tally.scale.clone(),
+            id: filled(record, &self.at.id).to_owned(),
+            participant: who.to_owned(),
+            column: column.to_owned(),
+            value: value.to_owned(),
+            message: message.to_owned(),
+        })
+    }
+
+    fn deed(&mut self, record: &StringRecord, number: u32, id: &str, moment: Option<i64>) -> io::Result<()> {
+        let seen = self.people.at(number);
+        let new = !std::mem::replace(seen, true);
+        self.tally.participants += u64::from(new);
+        if self.tally.kind == ScaleKind::Participants {
+            let life = self.deeds.life.at(number);
+            life.last = life.last.max(moment);
+            return Ok(());
+        }
+        if new && self.setting.roster.found && number as usize >= self.setting.roster.people.len() {
+            self.find("R3", record, id, "", "", "")?;
+        }
+        let place = self.key(record);
+        let life = self.deeds.life.at(number);
+        life.last = life.last.max(moment);
+        if let Some(session) = self.keys[place].session {
+            self.deeds.reach(number, session, moment);
+        }
+        match self.tally.kind {
+            ScaleKind::Log => self.log(record, number, place, moment),
+            ScaleKind::Questionnaire => return self.answer(record, number, id, place),
+            ScaleKind::Trials | ScaleKind::Participants => {}
+        }
+        Ok(())
+    }
+
+    /// The place of a row's session, tag and, in a log, task.
+    fn key(&mut self, record: &StringRecord) -> usize {
+        let (session, tag) = (filled(record, &self.at.session), filled(record, &self.at.tag));
+        let log = self.tally.kind == ScaleKind::Log;
+        let task = if log { filled(record, &self.at.task) } else { "" };
+        let text = format!("{session}\u{0}{tag}\u{0}{task}");
+        if let Some(place) = self.key_index.get(&text) {
+            return *place;
+        }
+        let slots = self.setting.slots;
+        let number = slots.session(session);
+        let slot = match number {
+            Some(number) if log => slots.of_log(number, task, tag),
+            _ => slots.of_entry(&self.tally.scale, session, tag),
+        };
+        // A table with a session of its own for each row would remember all of them.
+        if self.keys.len() > PLACES {
+            self.keys.truncate(PLACES);
+        }
+        if self.keys.len() < PLACES {
+            self.key_index.insert(text, self.keys.len());
+        }
+        self.keys.push(Key { session: number, slot, entries: Each::default() });
+        self.keys.len() - 1
+    }
+
+    fn log(&mut self, record: &StringRecord, number: u32, place: usize, moment: Option<i64>) {
+        let task = filled(record, &self.at.task);
+        let Key { session, slot, .. } = self.keys[place];
+        if task == "SESSION_COMPLETE" {
+            if let Some(session) = session {
+                *self.deeds.completed.entry(session).or_default().at(number) = true;
+            }
+            return;
+        }
+        if let Some(slot) = slot {
+            let count = self.deeds.logged.entry(slot).or_default().at(number);
+            *count = count.saturating_add(1);
+        }
+        let life = self.deeds.life.at(number);
+        let newer = moment.is_some_and(|moment| life.task.as_ref().is_none_or(|(last, _)| *last <= moment));
+        if newer && !task.is_empty() {
+            life.task = Some((moment.unwrap_or_default(), task.to_owned()));
+        }
+    }
+
+    fn answer(&mut self, record: &StringRecord, number: u32, id: &str, place: usize) -> io::Result<()> {
+        let slots = self.setting.slots;
+        let Key { session, slot, entries } = &mut self.keys[place];
+        let (session, slot) = (*session, *slot);
+        let before = {
+            let count = match slot {
+                Some(slot) => self.deeds.given.entry(slot).or_default().at(number),
+                None => entries.at(number),
+            };
+            let before = *count;
+            *count = count.saturating_add(1);
+            before
+        };
+        let scheduled = slots.has(&self.tally.scale);
+        let life = self.deeds.life.at(number);
+        life.entries += 1;
+        life.repeated += u32::from(before > 0);
+        life.extra += u32::from(slot.is_none() && scheduled);
+        let written = filled(record, &self.at.session).to_owned();
+        if before > 0 {
+            self.tally.second += 1;
+            self.find("R5", record, id, "session", &written, "")?;
+        }
+        if !slots.sessions.is_empty() && self.tally.defined && slot.is_none() {
+            // Screening comes before any session.
+            if session.is_none() && !matches!(written.as_str(), "" | "ELIGIBLE") {
+                self.find("R9", record, id, "session", &written, "")?;
+            } else if session.is_some() && scheduled {
+                self.find("S5", record, id, "session", &written, "")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What combine wrote beside the row.
+    fn flags(&mut self, record: &StringRecord, who: &str) -> io::Result<()> {
+        let flags = filled(record, &self.at.flags);
+        if flags.is_empty() {
+            return Ok(());
+        }
+        for flag in flags.split(';').filter(|flag| !flag.is_empty()) {
+            let (rule, column) = flag.split_once(':').unwrap_or((flag, ""));
+            let place = self.header.iter().position(|name| name == column);
+            let value = place.and_then(|place| record.get(place)).unwrap_or_default();
+            self.find(rule, record, who, column, value, "")?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, hash: blake3::Hash) -> Result<(Tally, Deeds), csv::Error> {
+        self.tally.hash = hash;
+        for (_, mut counter) in self.answers {
+            counter.settle(self.setting.defined, &self.regimes);
+            self.tally.columns.push(counter.stat);
+        }
+        let questionnaire = self.tally.kind == ScaleKind::Questionnaire && self.tally.entries > 0;
+        let blank = self.tally.columns.iter().filter(|column| column.empty == column.entries && questionnaire);
+        let blank: Vec<String> = blank.map(|column| column.name.clone()).collect();
+        for column in blank {
+            let scale = self.tally.scale.clone();
+            self.tally.findings.add(Finding { rule: "S6".to_owned(), scale, column, ..Finding::default() })?;
+        }
+        Ok((self.tally, self.deeds))
+    }
+}

@@ -1,0 +1,113 @@
+//! How scores move over the sessions: their number, mean and quartiles, from the scored tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use csv::StringRecord;
+
+use crate::report::slots::Slots;
+use crate::report::tally::{Places, hash, open};
+use crate::tasks::score::filled;
+
+/// One score of one scale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trajectory {
+    pub scale: String,
+    pub score: String,
+    /// In the schedule's order, then sessions it does not have, by name.
+    pub points: Vec<Point>,
+}
+
+/// One session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    pub session: String,
+    pub n: u64,
+    pub mean: f64,
+    pub least: f64,
+    pub lower: f64,
+    pub median: f64,
+    pub upper: f64,
+    pub most: f64,
+}
+
+/// A scored table.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    pub scale: String,
+    pub rows: u64,
+    pub trajectories: Vec<Trajectory>,
+    pub hash: blake3::Hash,
+}
+
+/// Reads a scored table; answers of test accounts are left out.
+///
+/// # Errors
+/// Whatever the file system or the CSV says.
+pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> Result<Scored, csv::Error> {
+    let mut reader = open(path)?;
+    let header = reader.headers()?.clone();
+    let at = Places::new(&header);
+    let scores: Vec<(usize, &str)> = header
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| header.iter().any(|other| other.strip_suffix("_n_valid") == Some(name)))
+        .collect();
+    let mut values: Vec<BTreeMap<(usize, String), Vec<f64>>> = vec![BTreeMap::new(); scores.len()];
+    let mut record = StringRecord::new();
+    let mut rows = 0;
+    while reader.read_record(&mut record)? {
+        rows += 1;
+        if test.contains(filled(&record, &at.participant)) {
+            continue;
+        }
+        let session = filled(&record, &at.session);
+        let order = slots.session(session).unwrap_or(usize::MAX);
+        for ((place, _), values) in scores.iter().zip(&mut values) {
+            if let Some(value) = record.get(*place).and_then(|cell| cell.parse().ok()) {
+                values.entry((order, session.to_owned())).or_default().push(value);
+            }
+        }
+    }
+    let trajectories = scores
+        .iter()
+        .zip(values)
+        .map(|((_, score), values)| Trajectory {
+            scale: scale.to_owned(),
+            score: (*score).to_owned(),
+            points: values.into_iter().map(|((_, session), values)| point(session, values)).collect(),
+        })
+        .collect();
+    Ok(Scored { scale: scale.to_owned(), rows, trajectories, hash: hash(reader) })
+}
+
+fn point(session: String, mut values: Vec<f64>) -> Point {
+    values.sort_unstable_by(f64::total_cmp);
+    let n = values.len() as u64;
+    let mean = values.iter().sum::<f64>() / n as f64;
+    let at = |share: f64| quantile(&values, share);
+    Point { session, n, mean, least: at(0.0), lower: at(0.25), median: at(0.5), upper: at(0.75), most: at(1.0) }
+}
+
+/// Between neighbours in proportion, as R's default and numpy's do. The values are sorted and not empty.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a place in a list
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = share * (sorted.len() - 1) as f64;
+    let below = place.floor();
+    let (low, high) = (sorted[below as usize], sorted[(place.ceil()) as usize]);
+    low + (high - low) * (place - below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quartiles_are_those_of_r() {
+        // quantile(c(1, 2, 3, 4, 10))
+        let found = point(String::new(), vec![10.0, 4.0, 1.0, 3.0, 2.0]);
+        let all = [found.least, found.lower, found.median, found.upper, found.most, found.mean];
+        assert_eq!(all.map(|number| number.to_string()), ["1", "2", "3", "4", "10", "4"]);
+        assert!((point(String::new(), vec![1.0, 2.0]).lower - 1.25).abs() < 1e-12);
+    }
+}
