@@ -181,8 +181,8 @@ pub fn columns(model: &Model) -> Sheet {
 pub fn participants(model: &Model) -> Sheet {
     let header = &[
         "participant",
-        "condition",
         "test_account",
+        "condition",
         "enrolled",
         "standing",
         "session",
@@ -206,8 +206,8 @@ pub fn participants(model: &Model) -> Sheet {
         let session = person.session.map(|session| model.slots.sessions[session].clone()).unwrap_or_default();
         let mut row = vec![
             person.id.clone(),
-            person.condition.clone(),
             person.test_account.to_string(),
+            person.condition.clone(),
             day(model, person.enrolled),
             person.standing.word().to_owned(),
             session,

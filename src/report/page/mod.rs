@@ -33,8 +33,8 @@ const SECTIONS: [(&str, &str); 9] = [
 /// Columns of participants.csv that the page shows.
 const PARTICIPANTS: &[&str] = &[
     "participant",
-    "condition",
     "test_account",
+    "condition",
     "enrolled",
     "standing",
     "session",
