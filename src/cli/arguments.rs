@@ -54,6 +54,8 @@ pub enum Command {
     List(ListArguments),
     /// Why a target would run now, or why it ran then
     Explain(ExplainArguments),
+    /// What a rule of checks.csv means and what to do about it; without RULE, all of them
+    ExplainCheck(ExplainCheckArguments),
     /// The dependency graph
     Graph(GraphArguments),
     /// Look over configuration, keys, pool and mail; writes nothing
@@ -187,6 +189,12 @@ pub enum GraphFormat {
     Dot,
     Mermaid,
     Svg,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ExplainCheckArguments {
+    /// `R10`, or its word: `session-order`
+    pub rule: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod explain;
+pub mod explain_check;
 pub mod graph;
 pub mod init;
 pub mod keys;
@@ -124,6 +125,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Fault> {
         Command::Report(a) => report::run(project, a),
         Command::List(a) => list::run(project, a),
         Command::Explain(a) => explain::run(project, a),
+        Command::ExplainCheck(a) => explain_check::run(project, a),
         Command::Graph(a) => graph::run(project, a),
         Command::Check(a) => check::run(project, a),
         Command::Verify(a) => verify::run(project, a),

@@ -1,25 +1,29 @@
 //! config/scales: one file per study, made [`Studies`]. The files that `init` writes are built in.
 
+mod columns;
+mod scores;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chrono::NaiveDate;
-use toml::de::DeValue;
+use chrono::NaiveDateTime;
 
 use crate::config::error::{Problems, Source};
-use crate::config::section::{Section, Value, parse};
+use crate::config::section::{Section, Value, nearest, parse};
+use crate::study::checks::catalogue::RULES;
+use crate::study::checks::{Settings, Severity};
 use crate::study::name::ScaleName;
 use crate::study::scale::{
-    Column, ColumnKind, Duplicates, MissingCode, MissingMeaning, Scale, ScaleKind, ScheduledTask, ScoreRule, Session,
-    Studies, Study,
+    Conditions, Duplicates, Enrolment, Scale, ScaleKind, ScheduledTask, Screening, Session, Studies, Study,
 };
-use crate::study::scoring;
 
 /// Name below config/scales and text of every definition that comes with mtdata.
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("calm.toml", include_str!("../../config/scales/calm.toml")),
+    ("kaiser.toml", include_str!("../../config/scales/kaiser.toml")),
     ("mindtrails.toml", include_str!("../../config/scales/mindtrails.toml")),
+    ("templeton.toml", include_str!("../../config/scales/templeton.toml")),
 ];
 
 /// Reads every file of the folder; a missing folder holds no studies.
@@ -49,38 +53,164 @@ pub fn read(name: &str, source: &Source, problems: &RefCell<Problems>) -> Option
     let mut study = Study {
         name: name.to_owned(),
         title: top.text("title").unwrap_or_else(|| name.to_owned()),
-        digest: digest(&source.text),
+        digest: String::new(),
         duplicates: top.word("duplicates", &policies).unwrap_or_default(),
         sessions: sessions(&top),
+        special_sessions: plain(&top, "special_sessions"),
+        screening: top.section("screening").map(screening),
+        enrolment: top.section("enrolment").and_then(enrolment),
+        conditions: top.section("conditions").map(conditions),
+        rules: top.section("rule").map(|section| rules(&section)).unwrap_or_default(),
         scales: BTreeMap::new(),
     };
+    let variants = top.texts("variants").unwrap_or_default();
     if let Some(section) = top.section("scale") {
         for (scale, span, value) in section.entries() {
             let Some(table) = section.below(scale, value) else { continue };
             match ScaleName::new(scale) {
-                Ok(scale) => {
-                    let text = source.text.get(value.span()).unwrap_or_default();
-                    study.scales.insert(scale.clone(), read_scale(&scale, &table, &source.text, text));
-                    table.end();
-                }
+                Ok(scale) => drop(study.scales.insert(scale.clone(), read_scale(&scale, &table, &variants))),
                 Err(error) => section.problem(span, error.to_string(), None),
             }
+            table.end();
         }
     }
+    check_variants(&top, &variants, &study);
+    check_names(&top, &study);
+    study.digest = digest(&format!("{study:?}"));
     top.end();
     Some(study)
 }
 
+/// Of what a definition says, not of how it is written.
 fn digest(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
 }
 
+fn plain(table: &Section<'_, '_>, key: &'static str) -> Vec<String> {
+    table.texts(key).unwrap_or_default().into_iter().map(|(text, _)| text).collect()
+}
+
+/// An origin that no score has is a mistake: nothing would be computed.
+fn check_variants(top: &Section<'_, '_>, variants: &[(String, std::ops::Range<usize>)], study: &Study) {
+    let origins = || study.scales.values().flat_map(|scale| &scale.scores).map(|score| score.origin.as_str());
+    for (variant, span) in variants {
+        if !origins().any(|origin| origin == variant) {
+            let near = nearest(variant, origins()).map(|near| format!("did you mean `{near}`?"));
+            top.problem(span.clone(), format!("no score here is of the origin `{variant}`"), near);
+        }
+    }
+}
+
+/// The schedule's scales and the marked sessions have to be there.
+fn check_names(top: &Section<'_, '_>, study: &Study) {
+    let known = || study.scales.keys().map(ScaleName::as_str);
+    let scheduled = study.sessions.iter().flat_map(|session| &session.tasks).filter_map(|task| task.scale.as_ref());
+    let screened = study.screening.iter().flat_map(|screening| &screening.scales);
+    let mut unknown: Vec<&ScaleName> =
+        scheduled.chain(screened).filter(|scale| !study.scales.contains_key(*scale)).collect();
+    unknown.sort();
+    unknown.dedup();
+    for scale in unknown {
+        let near = nearest(scale.as_str(), known()).map(|near| format!("did you mean `{near}`?"));
+        top.problem(top.span(), format!("the schedule names the scale `{scale}`, which is not defined here"), near);
+    }
+    let fixed = study.conditions.as_ref().and_then(|conditions| conditions.fixed_after.as_deref());
+    if let Some(session) = fixed.filter(|session| study.session(session).is_none()) {
+        let near = nearest(session, study.sessions.iter().map(|session| session.name.as_str()));
+        let hint = near.map(|near| format!("did you mean `{near}`?"));
+        top.problem(
+            top.span(),
+            format!("`fixed_after` names the session `{session}`, which is not defined here"),
+            hint,
+        );
+    }
+}
+
+fn screening(table: Section<'_, '_>) -> Screening {
+    let mut scales = Vec::new();
+    for (text, span) in table.texts("scales").unwrap_or_default() {
+        match ScaleName::new(&text) {
+            Ok(scale) => scales.push(scale),
+            Err(error) => table.problem(span, error.to_string(), None),
+        }
+    }
+    let screening =
+        Screening { scales, sessions: plain(&table, "sessions"), key: table.required_text("key").unwrap_or_default() };
+    table.end();
+    screening
+}
+
+fn enrolment(table: Section<'_, '_>) -> Option<Enrolment> {
+    let moment = |key| {
+        let place = table.get(key).map_or(0..0, |value| value.span());
+        let text = table.text(key)?;
+        let moment = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M").ok();
+        if moment.is_none() {
+            table.problem(place, format!("`{key}` must be a moment like \"2019-03-18T17:00\""), None);
+        }
+        moment
+    };
+    let (from, until) = (moment("from"), moment("until"));
+    let place = table.get("timezone").map_or_else(|| table.span(), |value| value.span());
+    let zone = table.required_text("timezone")?;
+    let timezone = zone.parse().ok();
+    if timezone.is_none() {
+        let hint = Some("a name of the tz database: \"America/New_York\"".to_owned());
+        table.problem(place, format!("`{zone}` is no time zone"), hint);
+    }
+    let least = table.whole("least_participant", 0, u64::from(u32::MAX)).and_then(|least| i64::try_from(least).ok());
+    table.end();
+    Some(Enrolment { from, until, timezone: timezone?, least_participant: least })
+}
+
+fn conditions(table: Section<'_, '_>) -> Conditions {
+    let conditions = Conditions {
+        column: table.required_text("column").unwrap_or_default(),
+        control: plain(&table, "control"),
+        treatment: plain(&table, "treatment"),
+        before: plain(&table, "before"),
+        fixed_after: table.text("fixed_after"),
+    };
+    table.end();
+    conditions
+}
+
+fn rules(section: &Section<'_, '_>) -> BTreeMap<String, Settings> {
+    let severities = [("error", Severity::Error), ("warning", Severity::Warning), ("notice", Severity::Notice)];
+    let mut all = BTreeMap::new();
+    for (name, span, value) in section.entries() {
+        let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
+            let near = nearest(name, RULES.iter().map(|rule| rule.name)).unwrap_or("R10");
+            section.problem(span, format!("there is no rule `{name}`"), Some(format!("did you mean `{near}`?")));
+            continue;
+        };
+        let Some(table) = section.below(name, value) else { continue };
+        let threshold = |(name, ..): &(&'static str, f64, &str)| {
+            let value = table.get(name)?;
+            Some(((*name).to_owned(), number(&table, name, value)?))
+        };
+        let settings = Settings {
+            off: table.boolean("off").unwrap_or(false),
+            severity: table.word("severity", &severities),
+            thresholds: rule.thresholds.iter().filter_map(threshold).collect(),
+            columns: plain(&table, "columns"),
+        };
+        table.end();
+        all.insert(name.to_owned(), settings);
+    }
+    all
+}
+
 fn sessions(top: &Section<'_, '_>) -> Vec<Session> {
     let Some(elements) = top.get("session").and_then(|value| value.elements()) else { return Vec::new() };
-    let mut sessions = Vec::new();
+    let mut sessions: Vec<Session> = Vec::new();
     for element in elements {
         let Some(table) = top.below("session", element) else { continue };
+        let place = table.get("name").map_or_else(|| table.span(), |value| value.span());
         let name = table.required_text("name").unwrap_or_default();
+        if sessions.iter().any(|session| session.name == name) {
+            table.problem(place, format!("the session `{name}` is there already"), None);
+        }
         let tasks = table.get("tasks").and_then(|value| value.elements()).unwrap_or_default();
         let session = Session {
             display: table.text("display").unwrap_or_else(|| name.clone()),
@@ -111,147 +241,148 @@ fn scheduled(table: &Section<'_, '_>, value: Value<'_>) -> Option<ScheduledTask>
 }
 
 fn number(table: &Section<'_, '_>, key: &str, value: Value<'_>) -> Option<f64> {
-    let read = match value.value {
-        DeValue::Integer(number) => number.as_str().parse().ok(),
-        DeValue::Float(number) => number.as_str().parse().ok(),
-        _ => None,
-    };
+    let read = value.number();
     if read.is_none() {
         table.problem(value.span(), format!("`{key}` must be a number"), None);
     }
     read
 }
 
-fn read_scale(name: &ScaleName, table: &Section<'_, '_>, file: &str, own: &str) -> Scale {
+/// `[LEAST, MOST]`.
+fn range(table: &Section<'_, '_>) -> Option<(f64, f64)> {
+    let value = table.get("range")?;
+    let ends: Vec<f64> =
+        value.elements().unwrap_or_default().into_iter().filter_map(|end| number(table, "range", end)).collect();
+    if let [least, most] = ends.as_slice()
+        && least <= most
+    {
+        return Some((*least, *most));
+    }
+    table.problem(value.span(), "`range` must be [LEAST, MOST]", None);
+    None
+}
+
+fn read_scale(name: &ScaleName, table: &Section<'_, '_>, variants: &[(String, std::ops::Range<usize>)]) -> Scale {
     let kinds = [
         ("questionnaire", ScaleKind::Questionnaire),
         ("log", ScaleKind::Log),
         ("participants", ScaleKind::Participants),
         ("trials", ScaleKind::Trials),
     ];
-    let plain = |key| table.texts(key).unwrap_or_default().into_iter().map(|(text, _)| text).collect::<Vec<_>>();
-    let items = plain("items");
-    let missing = missing(table);
-    let (least, most) = range(table);
-    let optional = plain("optional");
-    let column = |name: &String, kind: ColumnKind, missing: &[MissingCode]| Column {
-        name: name.clone(),
-        label: name.replace('_', " "),
-        required: !optional.contains(name) && !matches!(kind, ColumnKind::FreeText | ColumnKind::List),
-        kind,
-        missing: missing.to_vec(),
-    };
-    let number = || ColumnKind::Number { least, most };
-    let mut columns: Vec<Column> = items.iter().map(|item| column(item, number(), &missing)).collect();
-    columns.extend(plain("free_text").iter().map(|item| column(item, ColumnKind::FreeText, &[])));
-    columns.extend(plain("lists").iter().map(|item| column(item, ColumnKind::List, &[])));
-    Scale {
+    let (items, columns) = columns::read(table);
+    let mut scale = Scale {
         title: table.text("title").unwrap_or_else(|| name.to_string()),
         kind: table.word("kind", &kinds).unwrap_or_default(),
-        digest: digest(if own.len() > 2 { own } else { file }),
+        digest: String::new(),
         key: table
             .texts("key")
             .map_or_else(|| vec!["session".to_owned()], |key| key.into_iter().map(|(k, _)| k).collect()),
-        scores: scores(table, &items),
+        times: table.whole("times", 1, 100).and_then(|times| usize::try_from(times).ok()).unwrap_or(1),
+        scores: scores::read(table, &items, &columns),
         columns,
+    };
+    for score in &mut scale.scores {
+        score.selected |= variants.iter().any(|(variant, _)| *variant == score.origin);
     }
-}
-
-fn range(table: &Section<'_, '_>) -> (Option<f64>, Option<f64>) {
-    let Some(value) = table.get("range") else { return (None, None) };
-    let ends: Vec<f64> =
-        value.elements().unwrap_or_default().into_iter().filter_map(|end| number(table, "range", end)).collect();
-    match ends.as_slice() {
-        [least, most] if least <= most => (Some(*least), Some(*most)),
-        _ => {
-            table.problem(value.span(), "`range` must be [LEAST, MOST]", None);
-            (None, None)
-        }
-    }
-}
-
-fn missing(table: &Section<'_, '_>) -> Vec<MissingCode> {
-    let Some(section) = table.section("missing") else { return Vec::new() };
-    let meanings = [
-        ("declined", MissingMeaning::Declined),
-        ("not_asked", MissingMeaning::NotAsked),
-        ("server", MissingMeaning::Server),
-    ];
-    let mut codes = Vec::new();
-    for (code, _, value) in section.entries() {
-        let (word, since, until) = match value.value {
-            DeValue::Table(_) => {
-                let Some(below) = section.below(code, value) else { continue };
-                let date = |key| {
-                    let place = below.get(key).map_or(0..0, |value| value.span());
-                    let text = below.text(key)?;
-                    let date = NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok();
-                    if date.is_none() {
-                        below.problem(place, format!("`{key}` must be a date like \"2016-06-08\""), None);
-                    }
-                    date
-                };
-                let found = (below.text("meaning"), date("since"), date("until"));
-                below.end();
-                found
-            }
-            _ => (value.value.as_str().map(str::to_owned), None, None),
-        };
-        let meaning = word.and_then(|word| meanings.iter().find(|(known, _)| *known == word));
-        match meaning {
-            Some((_, meaning)) => codes.push(MissingCode { code: code.to_owned(), meaning: *meaning, since, until }),
-            None => {
-                section.problem(value.span(), "the meaning must be \"declined\", \"not_asked\" or \"server\"", None);
-            }
-        }
-    }
-    codes
-}
-
-fn scores(table: &Section<'_, '_>, all: &[String]) -> Vec<ScoreRule> {
-    let Some(elements) = table.get("score").and_then(|value| value.elements()) else { return Vec::new() };
-    let mut scores = Vec::new();
-    for element in elements {
-        let Some(score) = table.below("score", element) else { continue };
-        let items: Vec<String> = match score.texts("items") {
-            Some(items) => items.into_iter().map(|(item, _)| item).collect(),
-            None => all.to_vec(),
-        };
-        let rules: Vec<(&str, &str)> = scoring::RULES.iter().map(|rule| (*rule, *rule)).collect();
-        let rule = ScoreRule {
-            name: score.required_text("name").unwrap_or_default(),
-            rule: score.word("rule", &rules).unwrap_or_default().to_owned(),
-            version: score.whole("version", 1, 1000).and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
-            factor: score.get("factor").and_then(|value| number(&score, "factor", value)).unwrap_or(1.0),
-            min_valid: score
-                .whole("min_valid", 1, 10_000)
-                .and_then(|n| usize::try_from(n).ok())
-                .unwrap_or_else(|| items.len().div_ceil(2)),
-            selected: score.boolean("selected").unwrap_or(true),
-            items,
-        };
-        score.end();
-        scores.push(rule);
-    }
-    scores
+    scale.digest = digest(&format!("{scale:?}"));
+    scale
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::scale::ColumnKind::{Choice, Number};
+
+    fn study(text: &str) -> (Option<Study>, Problems) {
+        let problems = RefCell::new(Problems::default());
+        let source = Source { path: "one.toml".into(), text: text.to_owned() };
+        problems.borrow_mut().sources.push(source.clone());
+        let study = read("one", &source, &problems);
+        (study, problems.into_inner())
+    }
+
+    fn mistakes(text: &str) -> Vec<String> {
+        study(text).1.problems.iter().map(|problem| problem.message.clone()).collect()
+    }
 
     #[test]
     fn the_built_in_definitions_are_sound() {
         for (name, text) in BUILT_IN {
-            let problems = RefCell::new(Problems::default());
-            let source = Source { path: (*name).into(), text: (*text).to_owned() };
-            problems.borrow_mut().sources.push(source.clone());
-            let study = read(name, &source, &problems).unwrap();
-            let problems = problems.into_inner();
-            assert!(problems.problems.is_empty(), "{problems}");
+            let (study, problems) = study(text);
+            let study = study.unwrap();
+            assert!(problems.problems.is_empty(), "{name}: {problems}");
             assert!(study.sessions.len() > 4 && study.scales.len() > 10, "{name}");
-            let oasis = &study.scales[&ScaleName::new("OA").unwrap()];
-            assert_eq!((oasis.columns.len(), oasis.scores.len()), (5, 1));
+            for (name, scale) in &study.scales {
+                for score in &scale.scores {
+                    assert!(score.items.iter().chain(&score.over).all(|item| scale.column(item).is_some()), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_scale_of_both_studies_is_there() {
+        let scales = |name: &str| {
+            let text = BUILT_IN.iter().find(|(file, _)| *file == name).unwrap().1;
+            study(text).0.unwrap().scales
+        };
+        let (managing, calm) = (scales("mindtrails.toml"), scales("calm.toml"));
+        // 23 and 26 questionnaires, and the nine tables that every study has.
+        assert_eq!((managing.len(), calm.len()), (23 + 9, 26 + 9));
+        let range = |scale: &Scale, column: &str| scale.column(column).unwrap().kind.clone();
+        let [rr, credibility] = ["RR", "Credibility"].map(|name| &managing[&ScaleName::new(name).unwrap()]);
+        assert_eq!(range(rr, "job_NS"), Number { least: Some(0.0), most: Some(3.0) });
+        assert_eq!(
+            range(&calm[&ScaleName::new("RR").unwrap()], "job_NS"),
+            Number { least: Some(1.0), most: Some(4.0) }
+        );
+        assert_eq!(range(credibility, "logical"), Choice(["0", "1", "2", "3", "5"].map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn comments_do_not_make_a_definition_another() {
+        let text = "[scale.OA]\nitems = [\"a\"]\nrange = [0, 4]\n";
+        let digest = |text: &str| study(text).0.unwrap().digest;
+        assert_eq!(digest(text), digest(&format!("# why\n{text}")));
+        assert_ne!(digest(text), digest(&text.replace('4', "5")));
+    }
+
+    #[test]
+    fn variants_are_made_when_their_origin_is_named() {
+        let text = "variants = [\"paper\"]\n[scale.OA]\nitems = [\"a\"]\n[[scale.OA.score]]\nname = \"x\"\nrule = \"sum\"\n\
+                    origin = \"paper\"\nselected = false\n";
+        let (one, problems) = study(text);
+        assert!(problems.problems.is_empty(), "{problems}");
+        assert!(one.unwrap().scales[&ScaleName::new("OA").unwrap()].scores[0].selected);
+        assert_eq!(mistakes(&text.replace("[\"paper\"]", "[\"papers\"]")), ["no score here is of the origin `papers`"]);
+    }
+
+    #[test]
+    fn mistakes_name_their_place() {
+        let scale = "[scale.OA]\nitems = [\"a\", \"b\"]\n";
+        for (text, message) in [
+            (format!("{scale}rnage = [0, 4]\n"), "unknown key `rnage`"),
+            (format!("{scale}range = [4, 0]\n"), "`range` must be [LEAST, MOST]"),
+            (format!("{scale}[[scale.OA.score]]\nname = \"x\"\nrule = \"summ\"\n"), "`rule` must be one of"),
+            (
+                format!("{scale}[[scale.OA.score]]\nname = \"x\"\nrule = \"sum\"\nitems = [\"c\"]\n"),
+                "the score `x` counts `c`, which this scale does not have",
+            ),
+            (
+                format!("{scale}[[scale.OA.score]]\nname = \"x\"\nrule = \"sum\"\nreverse = [\"a\"]\n"),
+                "`a` has no range to be reversed in",
+            ),
+            (format!("{scale}[scale.OA.column]\nc = {{ range = [0, 1] }}\n"), "there is no column `c`"),
+            ("[rule.R99]\noff = true\n".to_owned(), "there is no rule `R99`"),
+            ("[rule.R17]\nminutse = 3\n".to_owned(), "unknown key `minutse`"),
+            (
+                "[[session]]\nname = \"a\"\ntasks = [{ name = \"x\", scale = \"XY\" }]\n".to_owned(),
+                "the schedule names the scale `XY`, which is not defined here",
+            ),
+            ("[enrolment]\nfrom = \"soon\"\ntimezone = \"UTC\"\n".to_owned(), "`from` must be a moment"),
+        ] {
+            let found = mistakes(&text);
+            assert!(found.len() == 1 && found[0].starts_with(message), "{text}: {found:?}");
         }
     }
 }

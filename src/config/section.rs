@@ -35,6 +35,15 @@ impl<'t> Value<'t> {
     pub fn elements(&self) -> Option<Vec<Value<'t>>> {
         self.value.as_array().map(|array| array.iter().map(Value::new).collect())
     }
+
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        match self.value {
+            DeValue::Integer(number) => number.as_str().parse().ok(),
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            _ => None,
+        }
+    }
 }
 
 /// A table being read. [`Section::end`] reports the keys that were not asked for.

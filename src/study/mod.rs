@@ -2,6 +2,7 @@
 //! the project's configuration.
 
 pub mod cell;
+pub mod checks;
 pub mod entry;
 pub mod keyring;
 pub mod listing;

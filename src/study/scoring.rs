@@ -2,10 +2,7 @@
 
 use chrono::NaiveDate;
 
-use crate::study::scale::{ColumnKind, MissingMeaning, Scale, ScoreRule};
-
-/// The rules a definition may name.
-pub const RULES: &[&str] = &["prorated_sum", "sum", "mean"];
+use crate::study::scale::{Column, ColumnKind, Method, MissingCode, MissingMeaning, Scale, ScoreRule};
 
 /// What a cell says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,35 +20,77 @@ pub enum Answer {
 /// Reads a cell of a column as its definition says it was on that day.
 #[must_use]
 pub fn answer(scale: &Scale, column: &str, cell: &str, date: Option<NaiveDate>) -> Answer {
-    if cell.is_empty() {
-        return Answer::Empty;
-    }
-    let Some(defined) = scale.columns.iter().find(|known| known.name == column) else { return Answer::Text };
-    let valid = |since: Option<NaiveDate>, until: Option<NaiveDate>| {
-        date.is_none_or(|date| since.is_none_or(|since| since <= date) && until.is_none_or(|until| date <= until))
-    };
-    let number = cell.trim().parse::<f64>().ok();
-    for code in defined.missing.iter().filter(|code| valid(code.since, code.until)) {
-        // 555 and 555.0 are the same code.
-        let same =
-            code.code == cell || code.code.parse::<f64>().ok().zip(number).is_some_and(|(a, b)| same_number(a, b));
-        if same {
-            return Answer::Missing(code.meaning);
-        }
-    }
-    match (&defined.kind, number) {
-        (ColumnKind::Number { least, most }, Some(number)) => {
-            let within = least.is_none_or(|least| least <= number) && most.is_none_or(|most| number <= most);
-            if within && number.is_finite() { Answer::Number(number) } else { Answer::OutOfRange }
-        }
-        (ColumnKind::Number { .. }, None) => Answer::OutOfRange,
-        (ColumnKind::Choice(values), _) if !values.iter().any(|value| value == cell) => Answer::OutOfRange,
-        _ => Answer::Text,
+    match scale.column(column) {
+        Some(column) => Judge::new(column).judge(cell.as_bytes(), || date),
+        None if cell.is_empty() => Answer::Empty,
+        None => Answer::Text,
     }
 }
 
-fn same_number(a: f64, b: f64) -> bool {
-    (a - b).abs() < f64::EPSILON
+/// A column's definition, ready to read a million cells.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    kind: ColumnKind,
+    codes: Vec<(MissingCode, Option<f64>)>,
+    /// True when some code held for a time only.
+    dated: bool,
+}
+
+impl Judge {
+    #[must_use]
+    pub fn new(column: &Column) -> Self {
+        let codes: Vec<_> = column.missing.iter().map(|code| (code.clone(), code.code.parse().ok())).collect();
+        let dated = codes.iter().any(|(code, _)| code.since.is_some() || code.until.is_some());
+        Self { kind: column.kind.clone(), codes, dated }
+    }
+
+    /// What a cell says; the day is asked for only where a code depends on it.
+    #[must_use]
+    pub fn judge(&self, cell: &[u8], date: impl FnOnce() -> Option<NaiveDate>) -> Answer {
+        if cell.is_empty() {
+            return Answer::Empty;
+        }
+        let number = number(cell);
+        let mut known =
+            self.codes.iter().filter(|(code, value)| same(number, *value) || code.code.as_bytes() == cell).peekable();
+        if known.peek().is_some() {
+            let day = if self.dated { date() } else { None };
+            if let Some((code, _)) = known.find(|(code, _)| code.holds_on(day)) {
+                return Answer::Missing(code.meaning);
+            }
+        }
+        match (&self.kind, number) {
+            (ColumnKind::Number { least, most }, Some(number)) => {
+                let within = least.is_none_or(|least| least <= number) && most.is_none_or(|most| number <= most);
+                if within { Answer::Number(number) } else { Answer::OutOfRange }
+            }
+            (ColumnKind::Number { .. }, None) => Answer::OutOfRange,
+            (ColumnKind::Choice(values), _) if values.is_empty() => Answer::Text,
+            (ColumnKind::Choice(values), number) => {
+                let fits = |value: &String| value.as_bytes() == cell || same(number, value.parse().ok());
+                match (values.iter().any(fits), number) {
+                    (true, Some(number)) => Answer::Number(number),
+                    (true, None) => Answer::Text,
+                    (false, _) => Answer::OutOfRange,
+                }
+            }
+            _ => Answer::Text,
+        }
+    }
+}
+
+/// A finite number; nearly all answers have one or two digits.
+fn number(cell: &[u8]) -> Option<f64> {
+    match *cell {
+        [one @ b'0'..=b'9'] => Some(f64::from(one - b'0')),
+        [ten @ b'0'..=b'9', one @ b'0'..=b'9'] => Some(f64::from((ten - b'0') * 10 + (one - b'0'))),
+        _ => std::str::from_utf8(cell).ok()?.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+    }
+}
+
+/// 555 and 555.0 are the same code.
+fn same(a: Option<f64>, b: Option<f64>) -> bool {
+    a.zip(b).is_some_and(|(a, b)| (a - b).abs() < f64::EPSILON)
 }
 
 /// A score and how many items it rests on.
@@ -62,69 +101,180 @@ pub struct Scored {
     pub valid: usize,
 }
 
-/// Applies a rule to the answers of its items, in the rule's order.
-#[must_use]
-pub fn score(rule: &ScoreRule, answers: impl Iterator<Item = Answer>) -> Scored {
-    let numbers: Vec<f64> = answers
-        .filter_map(|answer| match answer {
-            Answer::Number(number) => Some(number),
-            _ => None,
-        })
-        .collect();
-    let (valid, items) = (numbers.len(), rule.items.len());
-    let sum: f64 = numbers.iter().sum();
-    let value = match rule.rule.as_str() {
-        "sum" if valid == items => Some(sum),
-        "prorated_sum" if valid > 0 => Some(sum / valid as f64 * items as f64),
-        "mean" if valid > 0 => Some(sum / valid as f64),
+/// The rules of one scale over the columns of one table.
+#[derive(Debug, Clone)]
+pub struct Scorer {
+    judges: Vec<(Option<usize>, Judge)>,
+    rules: Vec<Ready>,
+}
+
+/// A rule with the places of its items among the judges, and of other scores among the rules.
+#[derive(Debug, Clone)]
+struct Ready {
+    rule: ScoreRule,
+    items: Vec<Item>,
+    over: Vec<Item>,
+    of: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+struct Item {
+    judge: usize,
+    /// least + most, of an item that counts from the other end.
+    mirror: Option<f64>,
+    impute: Option<f64>,
+}
+
+impl Scorer {
+    /// `place` says where a column stands in the table; items without column are as empty ones. Rules that only other
+    /// rules need are computed, too: see [`Scorer::wanted`].
+    #[must_use]
+    pub fn new(scale: &Scale, place: impl Fn(&str) -> Option<usize>) -> Self {
+        let needed = needed(scale);
+        let mut scorer = Self { judges: Vec::new(), rules: Vec::new() };
+        let mut names: Vec<String> = Vec::new();
+        for rule in needed {
+            let mut ready = |name: &String| {
+                let column = scale.column(name).cloned().unwrap_or_default();
+                let judge = names.iter().position(|known| known == name).unwrap_or_else(|| {
+                    scorer.judges.push((place(name), Judge::new(&column)));
+                    names.push(name.clone());
+                    scorer.judges.len() - 1
+                });
+                let mirror = rule.reverse.contains(name).then(|| mirror(&column)).flatten();
+                Item { judge, mirror, impute: rule.impute.get(name).copied() }
+            };
+            let (items, over) =
+                (rule.items.iter().map(&mut ready).collect(), rule.over.iter().map(&mut ready).collect());
+            let of = rule.of.iter().filter_map(|name| scorer.rules.iter().position(|one| one.rule.name == *name));
+            let of = of.collect();
+            scorer.rules.push(Ready { rule: rule.clone(), items, over, of });
+        }
+        scorer
+    }
+
+    /// The rules whose scores are shown, in the definition's order.
+    pub fn wanted(&self) -> impl Iterator<Item = (usize, &ScoreRule)> {
+        self.rules.iter().enumerate().filter(|(_, ready)| ready.rule.selected).map(|(at, ready)| (at, &ready.rule))
+    }
+
+    /// Scores of all rules, by their number in [`Scorer::wanted`]; `cell` gives the text of a column.
+    pub fn score<'c>(
+        &self,
+        cell: impl Fn(usize) -> &'c [u8],
+        date: impl Fn() -> Option<NaiveDate>,
+        out: &mut Vec<Scored>,
+    ) {
+        let answers: Vec<(Answer, Option<f64>)> = self
+            .judges
+            .iter()
+            .map(|(at, judge)| {
+                let cell = at.map(&cell).unwrap_or_default();
+                let answer = judge.judge(cell, &date);
+                // Only codes and strays need their number beside the answer.
+                let raw = matches!(answer, Answer::Missing(_) | Answer::OutOfRange).then(|| number(cell)).flatten();
+                (answer, raw)
+            })
+            .collect();
+        out.clear();
+        for ready in &self.rules {
+            let scored = ready.score(&answers, out);
+            out.push(scored);
+        }
+    }
+}
+
+fn mirror(column: &Column) -> Option<f64> {
+    match column.kind {
+        ColumnKind::Number { least: Some(least), most: Some(most) } => Some(least + most),
         _ => None,
-    };
-    Scored { value: value.filter(|_| valid >= rule.min_valid).map(|value| value * rule.factor), valid }
+    }
+}
+
+/// The selected rules and those they are made of, each after what it needs.
+fn needed(scale: &Scale) -> Vec<&ScoreRule> {
+    let selected = |rule: &&ScoreRule| rule.selected;
+    let asked = |name: &str| scale.scores.iter().filter(selected).any(|rule| rule.of.iter().any(|of| of == name));
+    let basic = scale.scores.iter().filter(|rule| !rule.method.is_of_scores() && (rule.selected || asked(&rule.name)));
+    let means = |rule: &&ScoreRule| rule.method == Method::MeanOfScores;
+    let second = scale.scores.iter().filter(means).filter(|rule| rule.selected || asked(&rule.name));
+    let cuts = scale.scores.iter().filter(|rule| rule.method.is_of_scores() && !means(rule)).filter(selected);
+    basic.chain(second).chain(cuts).collect()
+}
+
+/// Sum and number of a group's answers.
+#[derive(Clone, Copy, Default)]
+struct Group {
+    sum: f64,
+    counted: usize,
+    valid: usize,
+}
+
+impl Group {
+    fn mean(self) -> Option<f64> {
+        (self.counted > 0).then(|| self.sum / self.counted as f64)
+    }
+}
+
+impl Ready {
+    fn group(&self, items: &[Item], answers: &[(Answer, Option<f64>)]) -> Group {
+        let mut group = Group::default();
+        for item in items {
+            let (answer, raw) = answers[item.judge];
+            let left_in = raw.filter(|raw| self.rule.counted.iter().any(|code| same(Some(*code), Some(*raw))));
+            let value = match (answer, left_in) {
+                (Answer::Number(number), _) | (_, Some(number)) => {
+                    group.valid += 1;
+                    Some(self.recoded(item.mirror.map_or(number, |mirror| mirror - number)))
+                }
+                _ => item.impute,
+            };
+            if let Some(value) = value {
+                group.sum += value;
+                group.counted += 1;
+            }
+        }
+        group
+    }
+
+    fn recoded(&self, value: f64) -> f64 {
+        self.rule.recode.iter().find(|(from, _)| same(Some(*from), Some(value))).map_or(value, |(_, to)| *to)
+    }
+
+    fn score(&self, answers: &[(Answer, Option<f64>)], done: &[Scored]) -> Scored {
+        let (upper, lower) = (self.group(&self.items, answers), self.group(&self.over, answers));
+        let others: Vec<Scored> = self.of.iter().filter_map(|at| done.get(*at).copied()).collect();
+        let valid = upper.valid + lower.valid + others.iter().map(|scored| scored.valid).sum::<usize>();
+        let pair = |combine: fn(f64, f64) -> f64| Some(combine(upper.mean()?, lower.mean()?));
+        let first = others.first().and_then(|scored| scored.value);
+        let cut = |holds: bool| if holds { 1.0 } else { 0.0 };
+        let value = match self.rule.method {
+            Method::Sum => Some(upper.sum),
+            Method::Mean => upper.mean(),
+            // Multiplied first: with all items answered this is the sum to the last digit.
+            Method::ProratedSum => {
+                (upper.counted > 0).then(|| upper.sum * self.items.len() as f64 / upper.counted as f64)
+            }
+            Method::RatioOfMeans => pair(|a, b| a / b).filter(|ratio| ratio.is_finite()),
+            Method::DifferenceOfMeans => pair(|a, b| a - b),
+            Method::MeanOfMeans => pair(f64::midpoint),
+            Method::MeanOfScores => {
+                let values: Vec<f64> = others.iter().filter_map(|scored| scored.value).collect();
+                (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+            }
+            Method::AtLeast => first.map(|value| cut(value >= self.rule.threshold)),
+            Method::Above => first.map(|value| cut(value > self.rule.threshold)),
+            Method::Below => first.map(|value| cut(value < self.rule.threshold)),
+        };
+        Scored { value: value.filter(|_| valid >= self.rule.min_valid).map(|value| value * self.rule.factor), valid }
+    }
 }
 
 /// How a rule is named beside the scores it made: `oasis_total=prorated_sum@1`.
 #[must_use]
 pub fn label(rule: &ScoreRule) -> String {
-    format!("{}={}@{}", rule.name, rule.rule, rule.version)
+    format!("{}={}@{}", rule.name, rule.method.word(), rule.version)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::study::scale::{Column, MissingCode};
-
-    fn oasis() -> Scale {
-        let missing =
-            vec![MissingCode { code: "555".to_owned(), meaning: MissingMeaning::Declined, since: None, until: None }];
-        let column = |name: &str| Column {
-            name: name.to_owned(),
-            label: String::new(),
-            kind: ColumnKind::Number { least: Some(0.0), most: Some(4.0) },
-            required: true,
-            missing: missing.clone(),
-        };
-        Scale { columns: ["a", "b", "c", "d", "e"].map(column).to_vec(), ..Scale::default() }
-    }
-
-    fn total(cells: [&str; 5], min_valid: usize) -> Scored {
-        let scale = oasis();
-        let items: Vec<String> = scale.columns.iter().map(|column| column.name.clone()).collect();
-        let rule = ScoreRule {
-            name: "oasis_total".to_owned(),
-            rule: "prorated_sum".to_owned(),
-            version: 1,
-            items: items.clone(),
-            factor: 1.0,
-            min_valid,
-            selected: true,
-        };
-        score(&rule, items.iter().zip(cells).map(|(item, cell)| answer(&scale, item, cell, None)))
-    }
-
-    #[test]
-    fn codes_for_no_answer_never_count() {
-        assert_eq!(total(["1", "2", "3", "4", "0"], 3), Scored { value: Some(10.0), valid: 5 });
-        assert_eq!(total(["2", "2", "2", "2", "555"], 3), Scored { value: Some(10.0), valid: 4 });
-        assert_eq!(total(["2", "2", "", "9", "555.0"], 3), Scored { value: None, valid: 2 });
-    }
-}
+mod tests;

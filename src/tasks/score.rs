@@ -11,8 +11,8 @@ use crate::config::servers::Servers;
 use crate::pool::table::{TableReader, TableWriter};
 use crate::study::moment;
 use crate::study::name::ServerName;
-use crate::study::scale::{Duplicates, Scale, ScoreRule, Studies};
-use crate::study::scoring::{answer, label, score};
+use crate::study::scale::{Duplicates, Scale, Studies};
+use crate::study::scoring::{Scorer, label};
 use crate::task::{Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
 use crate::tasks::combine::definition;
 
@@ -51,7 +51,9 @@ impl Task for Score {
         let (Some(name), Some(scale)) = (&axes.server, &axes.scale) else { return Declaration::default() };
         let Some(server) = facts.servers.get(name) else { return Declaration::default() };
         let dated = server.scales.get(scale).is_some_and(|seen| !seen.dates.is_empty());
-        let Some(defined) = self.definition(axes).filter(|scale| dated && !scale.scores.is_empty()) else {
+        let Some(defined) =
+            self.definition(axes).filter(|scale| dated && scale.scores.iter().any(|score| score.selected))
+        else {
             return Declaration::default();
         };
         Declaration {
@@ -71,11 +73,10 @@ impl Task for Score {
         let Some(source) = work.inputs_in("combined").next() else {
             return Err(Failure::new(FailureKind::Internal, "a scoring without combined table"));
         };
-        let rules: Vec<&ScoreRule> = scale.scores.iter().filter(|rule| rule.selected).collect();
         let path = work.outputs.first().map(|output| work.locate(&output.path)).unwrap_or_default();
         let mut counts = Counts::default();
         let kept = kept(&source, scale, self.duplicates(server), work)?;
-        let written = write(&source, &path, scale, &rules, &kept, &mut counts)?;
+        let written = write(&source, &path, scale, &kept, &mut counts)?;
         Ok(Done { counts, written: vec![written], ..Done::default() })
     }
 }
@@ -135,25 +136,24 @@ fn write(
     source: &Path,
     path: &Path,
     scale: &Scale,
-    rules: &[&ScoreRule],
     kept: &[bool],
     counts: &mut Counts,
 ) -> Result<crate::task::Written, Failure> {
     let failed = |error: csv::Error| Failure::write(path, &std::io::Error::other(error));
+    let mut table = TableReader::open(source).map_err(failure(source))?;
+    let scorer = Scorer::new(scale, |column| table.column(column));
     let mut header: Vec<String> = ["id", "participant", "session", "tag", "date"].map(str::to_owned).to_vec();
-    for rule in rules {
+    for (_, rule) in scorer.wanted() {
         header.extend([rule.name.clone(), format!("{}_n_valid", rule.name)]);
     }
     header.extend(["_rules".to_owned(), "_flags".to_owned()]);
-    let labels = rules.iter().map(|rule| label(rule)).collect::<Vec<_>>().join(";");
-    let mut table = TableReader::open(source).map_err(failure(source))?;
+    let labels = scorer.wanted().map(|(_, rule)| label(rule)).collect::<Vec<_>>().join(";");
     let participant = places(&table, PARTICIPANT);
     let [id, session, tag, flags] = ["id", "session", "tag", "_flags"].map(|name| places(&table, &[name]));
     let date = places(&table, moment::COLUMNS);
-    let items: Vec<Vec<Option<usize>>> =
-        rules.iter().map(|rule| rule.items.iter().map(|item| table.column(item)).collect()).collect();
     let mut out = TableWriter::create(path, &header).map_err(failed)?;
     let mut record = StringRecord::new();
+    let mut made = Vec::new();
     for keep in kept {
         if !table.next(&mut record).map_err(failure(source))? {
             break;
@@ -161,18 +161,13 @@ fn write(
         if !keep {
             continue;
         }
-        let day = moment::parse(filled(&record, &date)).map(|moment| moment.date_naive());
         let mut cells: Vec<String> =
             [&id, &participant, &session, &tag, &date].map(|columns| filled(&record, columns).to_owned()).to_vec();
-        for (rule, items) in rules.iter().zip(&items) {
-            let answers = rule
-                .items
-                .iter()
-                .zip(items)
-                .map(|(item, at)| answer(scale, item, at.and_then(|at| record.get(at)).unwrap_or_default(), day));
-            let scored = score(rule, answers);
-            cells.push(scored.value.map(|value| value.to_string()).unwrap_or_default());
-            cells.push(scored.valid.to_string());
+        let day = || moment::parse(filled(&record, &date)).map(|moment| moment.date_naive());
+        scorer.score(|at| record.get(at).unwrap_or_default().as_bytes(), day, &mut made);
+        for (at, _) in scorer.wanted() {
+            cells.push(made[at].value.map(|value| value.to_string()).unwrap_or_default());
+            cells.push(made[at].valid.to_string());
         }
         cells.extend([labels.clone(), filled(&record, &flags).to_owned()]);
         out.row(&cells).map_err(failed)?;
