@@ -9,6 +9,7 @@ pub mod alert;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod fault;
 pub mod plan;
 pub mod pool;
 pub mod report;

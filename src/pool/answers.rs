@@ -1,32 +1,71 @@
-//! Bodies that were not what they should be, each kept once for a person to look at.
+//! Bodies that were not what they should be, each kept once with the reason, for a person to look at.
 
 use std::fs;
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
-use crate::pool::atomic;
+use crate::pool::atomic::{self, AtomicFile, TEMPORARY_PREFIX};
 use crate::pool::paths::ServerFolder;
 
 /// So much of a body is kept, in bytes.
-const LARGEST: u64 = 4 << 20;
+const LARGEST: u64 = 64 << 20;
 /// So many bodies are kept per server.
 const MOST: usize = 50;
 
-/// Keeps the beginning of a body; `None` when there are enough already.
+/// Keeps the beginning of a body as `NAME_HASH.body`, and why as `NAME_HASH.reason`; `None` when there are enough.
 ///
 /// # Errors
 /// Whatever the file system says.
-pub fn keep(folder: &ServerFolder, name: &str, body: impl Read) -> io::Result<Option<PathBuf>> {
-    let mut bytes = Vec::new();
-    body.take(LARGEST).read_to_end(&mut bytes)?;
-    let hash = blake3::hash(&bytes).to_hex();
-    let path = folder.answers().join(format!("{name}_{}.body", &hash[..16]));
+pub fn keep(folder: &ServerFolder, name: &str, reason: &str, body: impl Read) -> io::Result<Option<PathBuf>> {
+    let answers = folder.answers();
+    let mut hasher = blake3::Hasher::new();
+    // Its name is its hash, known only once it is copied.
+    let waiting = answers.join(format!("{name}.body"));
+    let mut file = AtomicFile::create(&waiting, atomic::PRIVATE)?;
+    let mut body = body.take(LARGEST);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match body.read(&mut buffer)? {
+            0 => break,
+            read => {
+                hasher.update(&buffer[..read]);
+                file.write_all(&buffer[..read])?;
+            }
+        }
+    }
+    let hash = hasher.finalize().to_hex();
+    let path = answers.join(format!("{name}_{}.body", &hash[..16]));
     if path.exists() {
         return Ok(Some(path));
     }
-    if fs::read_dir(folder.answers()).map(Iterator::count).unwrap_or_default() >= MOST {
+    let is_body = |path: &Path| {
+        path.extension().is_some_and(|extension| extension == "body")
+            && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| !name.starts_with(TEMPORARY_PREFIX))
+    };
+    let kept = fs::read_dir(&answers)?.flatten().filter(|entry| is_body(&entry.path())).count();
+    if kept >= MOST {
         return Ok(None);
     }
-    atomic::write(&path, atomic::PRIVATE, &bytes)?;
+    file.commit_as(&path)?;
+    atomic::write(&path.with_extension("reason"), atomic::PRIVATE, format!("{reason}\n").as_bytes())?;
     Ok(Some(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_kept_once_and_not_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path());
+        let first = keep(&server, "OA", "no JSON", &b"<html>"[..]).unwrap().unwrap();
+        assert_eq!(keep(&server, "OA", "no JSON", &b"<html>"[..]).unwrap(), Some(first.clone()));
+        assert_eq!(fs::read(&first).unwrap(), b"<html>");
+        assert_eq!(fs::read_to_string(first.with_extension("reason")).unwrap(), "no JSON\n");
+        let kept: Vec<bool> =
+            (0..60).map(|n| keep(&server, "OA", "x", format!("{n}").as_bytes()).unwrap().is_some()).collect();
+        assert_eq!(kept.iter().filter(|kept| **kept).count(), MOST - 1);
+        assert_eq!(fs::read_dir(server.answers()).unwrap().count(), 2 * MOST);
+    }
 }

@@ -57,6 +57,15 @@ impl AtomicFile {
         &self.temporary
     }
 
+    /// As [`commit`](Self::commit), under a name in the same folder that is known only now.
+    ///
+    /// # Errors
+    /// Whatever the file system says; the target is then what it was.
+    pub fn commit_as(mut self, target: &Path) -> io::Result<Written> {
+        target.clone_into(&mut self.target);
+        self.commit()
+    }
+
     /// Makes the file durable and gives it its name; a target that already holds these very bytes is left untouched.
     ///
     /// # Errors

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::pool::paths::ServerFolder;
+use crate::pool::atomic;
+use crate::pool::paths::{ServerFolder, raw_name};
 use crate::study::name::ScaleName;
 
 const NAME: &str = "benchMark.json";
@@ -30,11 +32,18 @@ pub fn path(folder: &ServerFolder) -> PathBuf {
 #[must_use]
 pub fn read(folder: &ServerFolder) -> BTreeMap<ScaleName, Mark> {
     let Ok(bytes) = std::fs::read(path(folder)) else { return BTreeMap::new() };
-    let Ok(all) = serde_json::from_slice::<BTreeMap<String, serde_json::Value>>(&bytes) else { return BTreeMap::new() };
-    let sound = |(name, value): (String, serde_json::Value)| {
+    let Ok(all) = serde_json::from_slice::<BTreeMap<String, Value>>(&bytes) else { return BTreeMap::new() };
+    let sound = |(name, value): (String, Value)| {
         Some((ScaleName::new(&name).ok()?, serde_json::from_value::<Mark>(value).ok()?))
     };
     all.into_iter().filter_map(sound).collect()
+}
+
+/// There are raw files, and yet no marks: they were lost.
+#[must_use]
+pub fn is_lost(folder: &ServerFolder) -> bool {
+    let named = |entry: std::fs::DirEntry| entry.file_name().to_str().is_some_and(|name| raw_name(name).is_some());
+    !path(folder).exists() && std::fs::read_dir(folder.raw()).is_ok_and(|entries| entries.flatten().any(named))
 }
 
 /// Writes a table's mark, when it is new.
@@ -42,12 +51,62 @@ pub fn read(folder: &ServerFolder) -> BTreeMap<ScaleName, Mark> {
 /// # Errors
 /// Whatever the file system says.
 pub fn put(folder: &ServerFolder, scale: &ScaleName, mark: Mark) -> std::io::Result<()> {
-    let mut all = read(folder);
-    if all.insert(scale.clone(), mark) == Some(mark) {
+    put_all(folder, &BTreeMap::from([(scale.clone(), mark)]))
+}
+
+/// Writes the marks of several tables, when they are new. What the file holds of other tables stays as it is.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn put_all(folder: &ServerFolder, marks: &BTreeMap<ScaleName, Mark>) -> std::io::Result<()> {
+    let path = path(folder);
+    let bytes = std::fs::read(&path).unwrap_or_default();
+    let mut all: BTreeMap<String, Value> = serde_json::from_slice(&bytes).unwrap_or_default();
+    let before = all.clone();
+    for (scale, mark) in marks {
+        all.insert(scale.as_str().to_owned(), serde_json::to_value(mark)?);
+    }
+    if all == before {
         return Ok(());
     }
-    let named: BTreeMap<&str, Mark> = all.iter().map(|(scale, mark)| (scale.as_str(), *mark)).collect();
-    let mut text = serde_json::to_vec_pretty(&named)?;
+    let mut text = serde_json::to_vec_pretty(&all)?;
     text.push(b'\n');
-    crate::pool::atomic::write(&path(folder), crate::pool::atomic::PRIVATE, &text).map(|_| ())
+    atomic::write(&path, atomic::PRIVATE, &text).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_written_where_the_first_generation_left_them_and_strange_ones_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path());
+        std::fs::create_dir_all(server.active()).unwrap();
+        let old = server.active().join(NAME);
+        std::fs::write(&old, r#"{"OA": {"current": 41, "deleteable": true}, "odd": 7}"#).unwrap();
+        let (oa, rr) = (ScaleName::new("OA").unwrap(), ScaleName::new("RR").unwrap());
+        assert_eq!(read(&server), BTreeMap::from([(oa, Mark { current: 41, deleteable: true })]));
+        put(&server, &rr, Mark { current: 2, deleteable: false }).unwrap();
+        let text = std::fs::read_to_string(&old).unwrap();
+        assert!(text.contains("\"odd\": 7") && !server.raw().join(NAME).exists());
+        assert_eq!(read(&server)[&rr].current, 2);
+        let before = std::fs::metadata(&old).unwrap().modified().unwrap();
+        put(&server, &rr, Mark { current: 2, deleteable: false }).unwrap();
+        assert_eq!(std::fs::metadata(&old).unwrap().modified().unwrap(), before);
+    }
+
+    #[test]
+    fn marks_are_lost_only_where_there_is_something_to_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path());
+        assert!(!is_lost(&server));
+        std::fs::create_dir_all(server.raw()).unwrap();
+        std::fs::write(server.raw().join("OA_Aug_25_2015_08_54_35.json"), "[]").unwrap();
+        assert!(is_lost(&server));
+        put_all(&server, &BTreeMap::new()).unwrap();
+        assert!(is_lost(&server));
+        put(&server, &ScaleName::new("OA").unwrap(), Mark { current: 0, deleteable: true }).unwrap();
+        assert!(!is_lost(&server));
+    }
 }

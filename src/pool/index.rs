@@ -1,31 +1,18 @@
-//! What is archived under which content: per scale the id and hash of every entry of every raw file, rebuildable.
+//! What is archived under which content: per scale the id and hash of every entry of every raw file, in one file of
+//! segments that is only appended to. Rebuildable; what does not fit the raw files that are there is not believed.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::pool::atomic;
+use crate::pool::identity::{Identity, NO_ID};
 use crate::pool::paths::{ServerFolder, raw_name};
-use crate::study::entry::{Broken, Entries};
+use crate::pool::raw_file::read_back;
+use crate::pool::received::Received;
 use crate::study::name::ScaleName;
-
-/// An entry by id and the hash of its bytes. Entries without an id are kept under [`NO_ID`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity {
-    pub id: i64,
-    pub hash: [u8; 32],
-}
-
-/// Stands for the id of an entry that has none.
-pub const NO_ID: i64 = i64::MIN;
-
-impl Identity {
-    #[must_use]
-    pub fn of(id: Option<i64>, bytes: &[u8]) -> Self {
-        Self { id: id.unwrap_or(NO_ID), hash: *blake3::hash(bytes).as_bytes() }
-    }
-}
 
 /// What is recorded of one raw file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,156 +20,180 @@ pub struct FileRecord {
     pub size: u64,
     /// Of the whole file.
     pub hash: [u8; 32],
-    pub entries: Vec<Identity>,
+    /// Entries, repeats included.
+    pub count: u64,
+    pub highest: Option<i64>,
+    /// Where its entries begin in the index.
+    at: u64,
 }
 
 /// The index of one scale.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Index {
     path: PathBuf,
-    /// By name of the raw file.
+    /// Raw files that are there and are what was recorded, by name.
     pub files: BTreeMap<String, FileRecord>,
-    /// Of all files.
-    held: HashSet<Identity>,
-    /// Raw files whose entries could not all be read, and why.
+    /// Raw files whose entries could not all be read or that are not what was recorded, and why.
     pub damaged: Vec<(String, String)>,
+    /// Where the sound part of the index ends.
+    end: u64,
 }
 
-const MAGIC: &[u8; 8] = b"mtindex1";
+const MAGIC: &[u8; 8] = b"mtindex2";
+/// Bytes of one entry.
+const ENTRY: u64 = 40;
 
 impl Index {
     /// Reads a scale's index and brings it up to the raw files that are there.
     ///
     /// # Errors
-    /// Whatever the file system says; a damaged index is rebuilt, not an error.
+    /// Whatever the file system says; a damaged index is mended, not an error.
     pub fn open(folder: &ServerFolder, scale: &ScaleName) -> io::Result<Self> {
         let path = folder.index().join(format!("{scale}.index"));
-        let recorded = match fs::read(&path) {
-            Ok(bytes) => decode(&bytes).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(error),
-        };
-        let mut index = Self { path, files: recorded, held: HashSet::new(), damaged: Vec::new() };
-        let present = raw_files(folder, scale)?;
-        let mut changed = index.files.keys().any(|name| !present.contains_key(name));
-        index.files.retain(|name, _| present.contains_key(name));
-        for (name, size) in present {
-            // A file that was changed is a matter for recover: what was recorded of it stays as evidence, but no
-            // entry of it counts as held.
-            match index.files.get(&name) {
-                Some(record) if record.size == size => {}
+        let (recorded, end) = read_segments(&path)?;
+        let mut index = Self { path, files: BTreeMap::new(), damaged: Vec::new(), end };
+        for (name, size) in raw_files(folder, scale)? {
+            match recorded.get(&name) {
+                Some(record) if record.size == size => drop(index.files.insert(name, record.clone())),
+                // A matter for recover: what was recorded of it stays as evidence, but no entry of it counts.
                 Some(_) => index.damaged.push((name, "has another size than recorded".to_owned())),
-                None => {
-                    let record = index.read_raw(&folder.raw().join(&name), &name)?;
-                    index.files.insert(name, record);
-                    changed = true;
-                }
+                None => index.adopt(&folder.raw().join(&name), &name)?,
             }
-        }
-        for (name, record) in &index.files {
-            if !index.damaged.iter().any(|(damaged, why)| damaged == name && why.contains("size")) {
-                index.held.extend(record.entries.iter().copied());
-            }
-        }
-        if changed {
-            index.write()?;
         }
         Ok(index)
     }
 
-    fn read_raw(&mut self, path: &Path, name: &str) -> io::Result<FileRecord> {
-        let (hash, size) = atomic::hash_file(path)?;
+    fn adopt(&mut self, path: &Path, name: &str) -> io::Result<()> {
         let mut entries = Vec::new();
-        let result = each_entry(path, |id, bytes| entries.push(Identity::of(id, bytes)));
-        match result {
-            Ok(()) => {}
-            Err(Broken::Io(error)) => return Err(error),
-            Err(broken) => self.damaged.push((name.to_owned(), broken.to_string())),
+        let reading = read_back(path, |id, bytes| entries.push(Identity::of(id, bytes)))?;
+        if let Err(broken) = reading.result {
+            self.damaged.push((name.to_owned(), broken.to_string()));
         }
-        Ok(FileRecord { size, hash: *hash.as_bytes(), entries })
+        self.append(name, reading.size, *reading.hash.as_bytes(), entries.iter())
     }
 
-    #[must_use]
-    pub fn holds(&self, identity: &Identity) -> bool {
-        self.held.contains(identity)
+    /// Adds a raw file that was read.
+    ///
+    /// # Errors
+    /// Whatever the file system says; the raw file is then read again when the index is opened next.
+    pub fn append<'e>(
+        &mut self,
+        name: &str,
+        size: u64,
+        hash: [u8; 32],
+        entries: impl Iterator<Item = &'e Identity> + Clone,
+    ) -> io::Result<()> {
+        let highest = entries.clone().map(|identity| identity.id).filter(|id| *id != NO_ID).max();
+        let count = entries.clone().count() as u64;
+        let mut record = FileRecord { size, hash, count, highest, at: 0 };
+        let mut file = self.open_file()?;
+        file.seek(SeekFrom::Start(self.end))?;
+        let mut out = BufWriter::with_capacity(1 << 16, file);
+        let mut sum = crc32fast::Hasher::new();
+        let mut put = |bytes: &[u8]| {
+            sum.update(bytes);
+            out.write_all(bytes)
+        };
+        let header = header(name, &record);
+        put(&header)?;
+        for identity in entries {
+            put(&identity.id.to_le_bytes())?;
+            put(&identity.hash)?;
+        }
+        out.write_all(&sum.finalize().to_le_bytes())?;
+        out.flush()?;
+        record.at = self.end + header.len() as u64;
+        self.end = record.at + count * ENTRY + 4;
+        self.files.insert(name.to_owned(), record);
+        Ok(())
     }
 
-    /// The raw file that holds an entry.
-    #[must_use]
-    pub fn file_of(&self, identity: &Identity) -> Option<&str> {
-        let mut files = self.files.iter().filter(|(_, record)| record.entries.contains(identity));
-        files.next().map(|(name, _)| name.as_str())
+    /// Opens the index for appending, cut off where it is no longer sound. It is not synced: its sums tell after a
+    /// crash what of it can be believed, and the raw files are the truth.
+    fn open_file(&mut self) -> io::Result<File> {
+        if let Some(folder) = self.path.parent() {
+            atomic::create_folder(folder, atomic::PRIVATE)?;
+        }
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(atomic::PRIVATE).open(&self.path)?;
+        if self.end == 0 {
+            file.set_len(0)?;
+            file.write_all(MAGIC)?;
+            self.end = MAGIC.len() as u64;
+        } else {
+            file.set_len(self.end)?;
+        }
+        Ok(file)
+    }
+
+    /// Calls `use_entry` with each recorded entry of one raw file.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn each_of(&self, record: &FileRecord, use_entry: impl FnMut(Identity)) -> io::Result<()> {
+        if record.count == 0 {
+            return Ok(());
+        }
+        each_at(&mut File::open(&self.path)?, record, use_entry)
+    }
+
+    /// Marks what of an answer is archived already; the names of the raw files that hold it.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn compare(&self, received: &mut Received) -> io::Result<BTreeSet<String>> {
+        let mut concerned = BTreeSet::new();
+        if self.files.is_empty() || received.distinct() == 0 {
+            return Ok(concerned);
+        }
+        let mut file = File::open(&self.path)?;
+        for (name, record) in &self.files {
+            let mut met = false;
+            each_at(&mut file, record, |archived| met |= received.meet(&archived))?;
+            if met {
+                concerned.insert(name.clone());
+            }
+        }
+        Ok(concerned)
+    }
+
+    /// Archived ids that an answer does not have, in order.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn missing_from(&self, received: &Received) -> io::Result<Vec<i64>> {
+        let mut missing = Vec::new();
+        for record in self.files.values() {
+            self.each_of(record, |archived| {
+                if archived.id != NO_ID && !received.has_id(archived.id) {
+                    missing.push(archived.id);
+                }
+            })?;
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        Ok(missing)
     }
 
     /// The highest id that is archived; 0 for none.
     #[must_use]
     pub fn highest(&self) -> i64 {
-        self.held.iter().map(|identity| identity.id).max().unwrap_or_default().max(0)
+        self.files.values().filter_map(|record| record.highest).max().unwrap_or_default().max(0)
     }
 
-    #[must_use]
-    pub fn entries(&self) -> usize {
-        self.held.len()
-    }
-
-    /// Adds a raw file that was just written and read back.
+    /// How many different entries are archived.
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn add(&mut self, name: &str, record: FileRecord) -> io::Result<()> {
-        self.held.extend(record.entries.iter().copied());
-        self.files.insert(name.to_owned(), record);
-        self.write()
-    }
-
-    fn write(&self) -> io::Result<()> {
-        atomic::write(&self.path, atomic::PRIVATE, &encode(&self.files)).map(|_| ())
-    }
-}
-
-/// Calls `use_entry` with the id and bytes of each entry of a raw file, in any of its shapes.
-///
-/// # Errors
-/// [`Broken`], after all entries before the damage.
-pub fn each_entry(path: &Path, mut use_entry: impl FnMut(Option<i64>, &[u8])) -> Result<(), Broken> {
-    let mut file = BufReader::new(File::open(path).map_err(Broken::Io)?);
-    if let Some(parts) = daily_object(&mut file)? {
-        for part in parts {
-            for entry in Entries::new(part.get().as_bytes()) {
-                let entry = entry?;
-                use_entry(entry.id, &entry.bytes);
-            }
+    pub fn distinct(&self) -> io::Result<usize> {
+        let mut seen = HashSet::new();
+        for record in self.files.values() {
+            self.each_of(record, |identity| {
+                seen.insert(identity);
+            })?;
         }
-        return Ok(());
+        Ok(seen.len())
     }
-    let file = File::open(path).map_err(Broken::Io)?;
-    for entry in Entries::new(file) {
-        let entry = entry?;
-        use_entry(entry.id, &entry.bytes);
-    }
-    Ok(())
-}
-
-/// Daily files of the first generation hold one object keyed `<Scale>_<TIME>`, each value an answer.
-fn daily_object(file: &mut BufReader<File>) -> Result<Option<Vec<Box<serde_json::value::RawValue>>>, Broken> {
-    use std::io::BufRead;
-    loop {
-        let buffer = file.fill_buf().map_err(Broken::Io)?;
-        match buffer.iter().position(|byte| !byte.is_ascii_whitespace()) {
-            Some(at) if buffer[at] == b'{' => break,
-            Some(_) => return Ok(None),
-            None if buffer.is_empty() => return Ok(None),
-            None => {
-                let length = buffer.len();
-                file.consume(length);
-            }
-        }
-    }
-    let mut text = Vec::new();
-    file.read_to_end(&mut text).map_err(Broken::Io)?;
-    let parts: BTreeMap<String, Box<serde_json::value::RawValue>> =
-        serde_json::from_slice(&text).map_err(|_| Broken::Shape { at: 0, what: "an object that is no JSON begins" })?;
-    Ok(Some(parts.into_values().collect()))
 }
 
 fn raw_files(folder: &ServerFolder, scale: &ScaleName) -> io::Result<BTreeMap<String, u64>> {
@@ -203,61 +214,112 @@ fn raw_files(folder: &ServerFolder, scale: &ScaleName) -> io::Result<BTreeMap<St
     Ok(files)
 }
 
-fn encode(files: &BTreeMap<String, FileRecord>) -> Vec<u8> {
-    let mut out = MAGIC.to_vec();
-    for (name, record) in files {
-        out.extend_from_slice(&(name.len() as u64).to_le_bytes());
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(&record.size.to_le_bytes());
-        out.extend_from_slice(&record.hash);
-        out.extend_from_slice(&(record.entries.len() as u64).to_le_bytes());
-        for identity in &record.entries {
-            out.extend_from_slice(&identity.id.to_le_bytes());
-            out.extend_from_slice(&identity.hash);
-        }
-    }
-    let sum = crc32fast::hash(&out);
-    out.extend_from_slice(&sum.to_le_bytes());
+/// How a segment begins; its entries and the sum of all that follow.
+fn header(name: &str, record: &FileRecord) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    out.extend_from_slice(&(name.len() as u64).to_le_bytes());
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(&record.size.to_le_bytes());
+    out.extend_from_slice(&record.hash);
+    out.extend_from_slice(&record.highest.unwrap_or(NO_ID).to_le_bytes());
+    out.extend_from_slice(&record.count.to_le_bytes());
     out
 }
 
-fn decode(bytes: &[u8]) -> Option<BTreeMap<String, FileRecord>> {
-    let (body, sum) = bytes.split_last_chunk::<4>()?;
-    if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
-        return None;
-    }
-    let mut rest = body.strip_prefix(MAGIC)?;
+/// What the index records of each raw file, and where its sound part ends; 0 when nothing of it is sound.
+fn read_segments(path: &Path) -> io::Result<(BTreeMap<String, FileRecord>, u64)> {
     let mut files = BTreeMap::new();
-    while !rest.is_empty() {
-        let length = number(&mut rest)?;
-        let name = String::from_utf8(take(&mut rest, length)?.to_vec()).ok()?;
-        let size = number(&mut rest)? as u64;
-        let hash = <[u8; 32]>::try_from(take(&mut rest, 32)?).ok()?;
-        let count = number(&mut rest)?;
-        let entries = take(&mut rest, count.checked_mul(40)?)?.chunks_exact(40).map(|chunk| {
-            let (id, hash) = chunk.split_first_chunk::<8>()?;
-            Some(Identity { id: i64::from_le_bytes(*id), hash: hash.try_into().ok()? })
-        });
-        files.insert(name, FileRecord { size, hash, entries: entries.collect::<Option<_>>()? });
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((files, 0)),
+        Err(error) => return Err(error),
+    };
+    let length = file.metadata()?.len();
+    let mut source = Summing { source: BufReader::with_capacity(1 << 16, file), sum: crc32fast::Hasher::new(), at: 0 };
+    let mut magic = [0; 8];
+    if source.read_exact(&mut magic).is_err() || magic != *MAGIC {
+        return Ok((files, 0));
     }
-    Some(files)
+    let mut end = source.at;
+    while let Ok((name, record)) = read_segment(&mut source, length) {
+        files.insert(name, record);
+        end = source.at;
+    }
+    Ok((files, end))
 }
 
-fn number(rest: &mut &[u8]) -> Option<usize> {
-    let (head, tail) = rest.split_first_chunk::<8>()?;
-    *rest = tail;
-    usize::try_from(u64::from_le_bytes(*head)).ok()
+fn read_segment(source: &mut Summing, length: u64) -> io::Result<(String, FileRecord)> {
+    let bad = || io::Error::from(io::ErrorKind::InvalidData);
+    source.sum = crc32fast::Hasher::new();
+    let name_length = usize::try_from(source.number()?).map_err(|_| bad())?;
+    if name_length > 4096 {
+        return Err(bad());
+    }
+    let mut name = vec![0; name_length];
+    source.read_exact(&mut name)?;
+    let name = String::from_utf8(name).map_err(|_| bad())?;
+    let size = source.number()?;
+    let mut hash = [0; 32];
+    source.read_exact(&mut hash)?;
+    let highest = Some(source.number()?.cast_signed()).filter(|id| *id != NO_ID);
+    let count = source.number()?;
+    let at = source.at;
+    let bytes = count.checked_mul(ENTRY).filter(|bytes| at.saturating_add(*bytes) < length).ok_or_else(bad)?;
+    io::copy(&mut (&mut *source).take(bytes), &mut io::sink())?;
+    let wanted = source.sum.clone().finalize();
+    let mut sum = [0; 4];
+    source.read_exact(&mut sum)?;
+    if u32::from_le_bytes(sum) != wanted {
+        return Err(bad());
+    }
+    Ok((name, FileRecord { size, hash, count, highest, at }))
 }
 
-fn take<'b>(rest: &mut &'b [u8], length: usize) -> Option<&'b [u8]> {
-    let (head, tail) = rest.split_at_checked(length)?;
-    *rest = tail;
-    Some(head)
+struct Summing {
+    source: BufReader<File>,
+    sum: crc32fast::Hasher,
+    at: u64,
+}
+
+impl Summing {
+    fn number(&mut self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        self.read_exact(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+}
+
+impl Read for Summing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.sum.update(&buffer[..read]);
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+fn each_at(file: &mut File, record: &FileRecord, mut use_entry: impl FnMut(Identity)) -> io::Result<()> {
+    file.seek(SeekFrom::Start(record.at))?;
+    let mut buffer = vec![0; 40 * 1024];
+    let mut left = record.count * ENTRY;
+    while left > 0 {
+        let part = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        file.read_exact(&mut buffer[..part])?;
+        for bytes in buffer[..part].as_chunks::<40>().0 {
+            let (id, hash) = bytes.split_at(8);
+            if let (Ok(id), Ok(hash)) = (id.try_into(), hash.try_into()) {
+                use_entry(Identity { id: i64::from_le_bytes(id), hash });
+            }
+        }
+        left -= part as u64;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::received::Gathering;
 
     fn pool() -> (tempfile::TempDir, ServerFolder, ScaleName) {
         let folder = tempfile::tempdir().unwrap();
@@ -266,30 +328,72 @@ mod tests {
         (folder, server, ScaleName::new("OA").unwrap())
     }
 
+    fn answer(texts: &[(i64, &str)]) -> Received {
+        let mut gathering = Gathering::default();
+        for (id, text) in texts {
+            gathering.add(Identity::of(Some(*id), text.as_bytes()));
+        }
+        gathering.finish()
+    }
+
     #[test]
     fn existing_raw_files_of_all_shapes_are_adopted() {
         let (_folder, server, scale) = pool();
         fs::write(server.raw().join("OA_Aug_25_2015_08_54_35.json"), r#"[{"id":1},{"id":2}]"#).unwrap();
+        fs::write(server.raw().join("OA_Aug_26_2015_08_54_35.json"), r#"[{"id":2}][{"id":5}]"#).unwrap();
         fs::write(server.raw().join("OA_29_10_2015.json"), r#"{"OA_08":[{"id":3}],"OA_09":[{"id":4}]}"#).unwrap();
         fs::write(server.raw().join("OA_FU_2026-11-23_00-00-00.json"), r#"[{"id":9}]"#).unwrap();
         let index = Index::open(&server, &scale).unwrap();
-        assert_eq!((index.entries(), index.highest()), (4, 4));
-        assert!(index.holds(&Identity::of(Some(3), br#"{"id":3}"#)));
+        assert_eq!((index.distinct().unwrap(), index.highest(), index.files.len()), (5, 5, 3));
+        let mut received = answer(&[(3, r#"{"id":3}"#), (4, r#"{"id":4,"a":1}"#), (9, r#"{"id":9}"#)]);
+        let concerned = index.compare(&mut received).unwrap();
+        assert_eq!(concerned.into_iter().collect::<Vec<_>>(), ["OA_29_10_2015.json"]);
+        assert_eq!((received.new_entries(), received.changed()), (2, vec![4]));
+        assert_eq!(index.missing_from(&received).unwrap(), [1, 2, 5]);
         assert_eq!(Index::open(&server, &scale).unwrap().files, index.files);
     }
 
     #[test]
-    fn a_damaged_index_is_rebuilt_and_a_changed_raw_file_holds_nothing() {
+    fn a_changed_raw_file_holds_nothing_and_one_that_is_gone_neither() {
         let (_folder, server, scale) = pool();
         let raw = server.raw().join("OA_2026-11-23_08-00-00.json");
         fs::write(&raw, r#"[{"id":1}]"#).unwrap();
-        let index = Index::open(&server, &scale).unwrap();
-        let mut bytes = fs::read(&index.path).unwrap();
-        bytes[20] ^= 1;
-        fs::write(&index.path, bytes).unwrap();
-        assert_eq!(Index::open(&server, &scale).unwrap().entries(), 1);
+        assert_eq!(Index::open(&server, &scale).unwrap().highest(), 1);
         fs::write(&raw, r#"[{"id":1},{"id":2}]"#).unwrap();
         let changed = Index::open(&server, &scale).unwrap();
-        assert_eq!((changed.entries(), changed.damaged.len()), (0, 1));
+        assert_eq!((changed.files.len(), changed.damaged.len()), (0, 1));
+        fs::remove_file(&raw).unwrap();
+        let gone = Index::open(&server, &scale).unwrap();
+        assert_eq!((gone.files.len(), gone.damaged.len()), (0, 0));
+    }
+
+    /// Cut anywhere, or any byte of it changed: what the index says afterwards is what the raw files say.
+    #[test]
+    fn a_damaged_index_is_mended() {
+        let (_folder, server, scale) = pool();
+        for (second, text) in [r#"[{"id":1},{"id":2}]"#, r#"[{"id":3}]"#].iter().enumerate() {
+            fs::write(server.raw().join(format!("OA_2026-11-23_08-00-0{second}.json")), text).unwrap();
+        }
+        let expected = Index::open(&server, &scale).unwrap();
+        let whole = fs::read(&expected.path).unwrap();
+        let identities = |index: &Index| {
+            let mut all = Vec::new();
+            for record in index.files.values() {
+                index.each_of(record, |identity| all.push(identity)).unwrap();
+            }
+            all
+        };
+        let damage = (0..whole.len()).flat_map(|at| {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 0x41;
+            [whole[..at].to_vec(), flipped]
+        });
+        for bytes in damage {
+            fs::write(&expected.path, bytes).unwrap();
+            let mended = Index::open(&server, &scale).unwrap();
+            assert_eq!(identities(&mended), identities(&expected));
+            let again = Index::open(&server, &scale).unwrap();
+            assert_eq!(identities(&again), identities(&expected));
+        }
     }
 }

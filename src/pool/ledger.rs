@@ -1,24 +1,28 @@
 //! deletions.jsonl: what was meant to be deleted on the server, what was sent, what is confirmed. Only ever appended to.
 
-use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::fault;
 use crate::pool::atomic;
-use crate::pool::index::Identity;
+use crate::pool::identity::Identity;
 use crate::pool::paths::ServerFolder;
-use crate::pool::raw::Held;
+use crate::pool::raw::Proof;
 use crate::study::name::ScaleName;
 
 /// How far a deletion is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
+    /// Its content is proven to be archived; from here on it may be deleted.
     Intended,
+    /// A DELETE was sent; `status` is the answer, absent when there was none.
     Sent,
     /// The table was fetched again and no longer has it.
     Confirmed,
@@ -37,28 +41,68 @@ struct Line<'l> {
     status: Option<u16>,
 }
 
-/// An entry whose archived content is verified and whose deletion is durably recorded as intended: the only thing that
-/// a DELETE can be asked for with.
-#[derive(Debug, Clone)]
-pub struct Deletable {
-    identity: Identity,
+/// Entries whose archived content was read back and whose deletion is durably recorded as intended.
+#[derive(Debug)]
+pub struct Intended {
+    scale: ScaleName,
+    identities: Vec<Identity>,
 }
 
-impl Deletable {
+/// One of them: the only thing that a DELETE can be asked for with.
+#[derive(Debug, Clone, Copy)]
+pub struct Deletable<'i> {
+    scale: &'i ScaleName,
+    identity: &'i Identity,
+}
+
+impl Intended {
     #[must_use]
-    pub fn id(&self) -> i64 {
-        self.identity.id
+    pub fn len(&self) -> usize {
+        self.identities.len()
     }
 
     #[must_use]
-    pub fn identity(&self) -> Identity {
-        self.identity
+    pub fn is_empty(&self) -> bool {
+        self.identities.is_empty()
+    }
+
+    #[must_use]
+    pub fn get(&self, place: usize) -> Option<Deletable<'_>> {
+        self.identities.get(place).map(|identity| Deletable { scale: &self.scale, identity })
+    }
+
+    #[must_use]
+    pub fn scale(&self) -> &ScaleName {
+        &self.scale
+    }
+
+    #[must_use]
+    pub fn identity(&self, place: usize) -> Option<&Identity> {
+        self.identities.get(place)
+    }
+
+    pub fn identities(&self) -> impl Iterator<Item = &Identity> + Clone {
+        self.identities.iter()
+    }
+}
+
+impl Deletable<'_> {
+    #[must_use]
+    pub fn scale(&self) -> &ScaleName {
+        self.scale
+    }
+
+    #[must_use]
+    pub fn id(&self) -> i64 {
+        self.identity.id
     }
 }
 
 /// The ledger of one server, opened for appending.
 #[derive(Debug)]
 pub struct Ledger {
+    path: PathBuf,
+    index: PathBuf,
     file: File,
 }
 
@@ -70,7 +114,7 @@ impl Ledger {
         atomic::create_folder(folder.path(), atomic::PRIVATE)?;
         let new = !path.exists();
         let file = OpenOptions::new().create(true).read(true).append(true).mode(atomic::PRIVATE).open(&path)?;
-        let mut ledger = Self { file };
+        let mut ledger = Self { path, index: folder.index(), file };
         if new {
             atomic::sync_folder(folder.path())?;
         } else {
@@ -81,7 +125,6 @@ impl Ledger {
 
     /// A line that a crash left half must not swallow the next one.
     fn mend_end(&mut self) -> io::Result<()> {
-        use std::io::{Read, Seek, SeekFrom};
         if self.file.metadata()?.len() == 0 {
             return Ok(());
         }
@@ -91,40 +134,129 @@ impl Ledger {
         if last == *b"\n" { Ok(()) } else { self.file.write_all(b"\n") }
     }
 
-    /// Records the intent to delete these, durably.
+    /// Records the intent to delete what is proven, durably.
     ///
     /// # Errors
     /// Whatever the file system says; nothing may be deleted then.
-    pub fn intend(&mut self, scale: &ScaleName, held: Vec<Held>) -> io::Result<Vec<Deletable>> {
-        let identities: Vec<Identity> = held.into_iter().map(|held| held.identity()).collect();
-        self.append(scale, Step::Intended, identities.iter().map(|identity| (*identity, None)))?;
-        Ok(identities.into_iter().map(|identity| Deletable { identity }).collect())
+    pub fn intend(&mut self, proof: Proof) -> io::Result<Intended> {
+        let (scale, identities) = proof.into_parts();
+        if !identities.is_empty() {
+            // Tells the next run where to look, should this one not come to its end.
+            let from = self.file.metadata()?.len();
+            atomic::write(&open_mark(&self.index, &scale), atomic::PRIVATE, format!("{from}\n").as_bytes())?;
+            fault::point("intent-marked", &self.path);
+            self.append(&scale, Step::Intended, identities.iter().map(|identity| (identity, None)))?;
+            fault::point("intent-recorded", &self.path);
+        }
+        Ok(Intended { scale, identities })
     }
 
     /// Records a step of several deletions, durably.
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn append(
+    pub fn append<'i>(
         &mut self,
         scale: &ScaleName,
         step: Step,
-        entries: impl Iterator<Item = (Identity, Option<u16>)>,
+        entries: impl Iterator<Item = (&'i Identity, Option<u16>)>,
     ) -> io::Result<()> {
         let at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let mut text = Vec::new();
+        let mut any = false;
         for (identity, status) in entries {
             let hash = blake3::Hash::from_bytes(identity.hash).to_hex().to_string();
             let line = Line { at: at.clone(), step, scale: scale.as_str(), id: identity.id, hash, status };
             serde_json::to_writer(&mut text, &line)?;
             text.push(b'\n');
+            any = true;
+            if text.len() > 1 << 18 {
+                self.file.write_all(&text)?;
+                text.clear();
+            }
         }
-        if text.is_empty() {
-            return Ok(());
+        if any {
+            self.file.write_all(&text)?;
+            self.file.sync_data()?;
         }
-        self.file.write_all(&text)?;
-        self.file.sync_data()
+        Ok(())
     }
+
+    /// Every intent of this scale has an end.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn close(&self, scale: &ScaleName) -> io::Result<()> {
+        atomic::remove(&open_mark(&self.index, scale)).map(|_| ())
+    }
+}
+
+fn open_mark(index: &std::path::Path, scale: &ScaleName) -> PathBuf {
+    index.join(format!("{scale}.open"))
+}
+
+/// Whether a run was broken off between the intent to delete and its confirmation.
+#[must_use]
+pub fn is_open(folder: &ServerFolder, scale: &ScaleName) -> bool {
+    open_mark(&folder.index(), scale).exists()
+}
+
+/// Intents of this scale that a run left without an end.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn open_intents(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet<Identity>> {
+    let mark = match fs::read_to_string(open_mark(&folder.index(), scale)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        Err(error) => return Err(error),
+    };
+    let mut open = HashSet::new();
+    each_line(folder, scale, mark.trim().parse().unwrap_or_default(), |_, step, identity| match step {
+        Step::Intended => drop(open.insert(identity)),
+        Step::Sent => {}
+        Step::Confirmed | Step::Failed => drop(open.remove(&identity)),
+    })?;
+    Ok(open)
+}
+
+/// What the ledger knows of an entry that is on the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// When its deletion was first intended.
+    pub since: DateTime<Utc>,
+    /// It was seen to be gone.
+    pub was_gone: bool,
+}
+
+/// What the ledger knows of these entries.
+///
+/// # Errors
+/// Whatever the file system says, except that there is no ledger yet.
+pub fn past_of<'i>(
+    folder: &ServerFolder,
+    scale: &ScaleName,
+    wanted: impl Iterator<Item = &'i Identity>,
+) -> io::Result<BTreeMap<Identity, Past>> {
+    let wanted: HashSet<&Identity> = wanted.collect();
+    let mut known: BTreeMap<Identity, Past> = BTreeMap::new();
+    if wanted.is_empty() {
+        return Ok(known);
+    }
+    each_line(folder, scale, 0, |at, step, identity| {
+        if wanted.contains(&identity)
+            && let Ok(at) = DateTime::parse_from_rfc3339(at)
+        {
+            let past = known.entry(identity).or_insert(Past { since: at.to_utc(), was_gone: false });
+            match step {
+                Step::Confirmed => past.was_gone = true,
+                // The next confirmation is another matter.
+                Step::Intended if past.was_gone => *past = Past { since: at.to_utc(), was_gone: false },
+                _ => {}
+            }
+        }
+    })?;
+    Ok(known)
 }
 
 /// Entries of a scale that the ledger knows to be gone from the server.
@@ -132,23 +264,40 @@ impl Ledger {
 /// # Errors
 /// Whatever the file system says, except that there is no ledger yet.
 pub fn confirmed(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet<Identity>> {
-    let file = match File::open(folder.deletions()) {
+    let mut gone = HashSet::new();
+    each_line(folder, scale, 0, |_, step, identity| match step {
+        Step::Confirmed => drop(gone.insert(identity)),
+        Step::Failed => drop(gone.remove(&identity)),
+        Step::Intended | Step::Sent => {}
+    })?;
+    Ok(gone)
+}
+
+fn each_line(
+    folder: &ServerFolder,
+    scale: &ScaleName,
+    from: u64,
+    mut use_line: impl FnMut(&str, Step, Identity),
+) -> io::Result<()> {
+    let mut file = match File::open(folder.deletions()) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let mut gone = HashSet::new();
-    for line in BufReader::new(file).lines() {
-        let line = line?;
-        // A line that a crash left half says nothing.
-        let Ok(line) = serde_json::from_str::<Line<'_>>(&line) else { continue };
-        let Ok(hash) = blake3::Hash::from_hex(&line.hash) else { continue };
-        let identity = Identity { id: line.id, hash: *hash.as_bytes() };
-        match line.step {
-            Step::Confirmed if line.scale == scale.as_str() => drop(gone.insert(identity)),
-            Step::Failed if line.scale == scale.as_str() => drop(gone.remove(&identity)),
-            _ => {}
+    file.seek(SeekFrom::Start(from))?;
+    let mut lines = BufReader::with_capacity(1 << 16, file);
+    let named = memchr::memmem::Finder::new(scale.as_str());
+    let mut bytes = Vec::new();
+    while lines.read_until(b'\n', &mut bytes)? > 0 {
+        // Lines of other scales need no parsing; one that a crash left half says nothing.
+        if named.find(&bytes).is_some()
+            && let Ok(line) = serde_json::from_slice::<Line<'_>>(&bytes)
+            && line.scale == scale.as_str()
+            && let Ok(hash) = blake3::Hash::from_hex(&line.hash)
+        {
+            use_line(&line.at, line.step, Identity { id: line.id, hash: *hash.as_bytes() });
         }
+        bytes.clear();
     }
-    Ok(gone)
+    Ok(())
 }

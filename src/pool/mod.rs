@@ -3,9 +3,14 @@
 pub mod answers;
 pub mod atomic;
 pub mod benchmark;
+pub mod identity;
+pub mod incoming;
 pub mod index;
 pub mod ledger;
+pub mod notes;
 pub mod paths;
 pub mod plain;
 pub mod raw;
+pub mod raw_file;
+pub mod received;
 pub mod table;

@@ -1,26 +1,41 @@
 //! The raw archive: entries as they came, in files that are never changed afterwards, read back before they count.
 
-use std::io::{self, Write};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use crate::pool::atomic::{self, AtomicFile};
-use crate::pool::index::{FileRecord, Identity, Index, each_entry};
+use crate::fault;
+use crate::pool::atomic;
+use crate::pool::identity::Identity;
+use crate::pool::incoming::Incoming;
+use crate::pool::index::Index;
 use crate::pool::paths::{DateStyle, ServerFolder};
+use crate::pool::raw_file::{Reading, read_back};
+use crate::pool::received::Received;
+use crate::study::entry::Entries;
 use crate::study::name::ScaleName;
 use crate::task::Written;
 
-/// The proof that this content of this id stands in a raw file that was read back and is what it should be.
-#[derive(Debug, Clone)]
-pub struct Held {
-    identity: Identity,
+/// The proof that these contents of these ids stand in raw files that were just read back and are what they were.
+/// Only this room can make one.
+#[derive(Debug)]
+pub struct Proof {
+    scale: ScaleName,
+    identities: Vec<Identity>,
 }
 
-impl Held {
+impl Proof {
     #[must_use]
-    pub fn identity(&self) -> Identity {
-        self.identity
+    pub fn count(&self) -> usize {
+        self.identities.len()
+    }
+
+    pub(super) fn into_parts(self) -> (ScaleName, Vec<Identity>) {
+        (self.scale, self.identities)
     }
 }
 
@@ -33,11 +48,11 @@ pub struct Archive<'a> {
     pub timezone: Tz,
 }
 
-/// Why entries could not be archived or proven.
+/// Why entries could not be archived.
 #[derive(Debug)]
 pub enum Trouble {
     Io(io::Error),
-    /// A raw file reads back differently from what was written.
+    /// A raw file read back differently from what was written; it was put aside.
     Differs(String),
 }
 
@@ -48,76 +63,185 @@ impl From<io::Error> for Trouble {
 }
 
 impl Archive<'_> {
-    /// Writes entries into a new raw file, durably, and reads it back; `entries` hands each to its argument.
+    /// Archives what is new of an answer: the answer itself when all of it is, else a file of the new entries, byte
+    /// for byte. Durable, and read back, when this returns.
     ///
     /// # Errors
-    /// [`Trouble`]; the archive is then as before, or has one more file whose entries do not count.
+    /// [`Trouble`]; nothing of the answer counts as archived then.
     pub fn store(
         &self,
         index: &mut Index,
+        mut incoming: Incoming,
+        received: &mut Received,
         now: DateTime<Utc>,
-        entries: impl FnOnce(&mut dyn FnMut(Option<i64>, &[u8]) -> io::Result<()>) -> io::Result<()>,
     ) -> Result<Written, Trouble> {
+        let whole = received.new_entries() as u64 == received.count;
+        let file = if whole {
+            received.take_all();
+            incoming
+        } else {
+            self.only_new(&mut incoming, received)?
+        };
         let local = now.with_timezone(&self.timezone).naive_local();
-        let name = self.free_name(local);
-        let mut file = AtomicFile::create(&self.folder.raw().join(&name), atomic::PRIVATE)?;
-        let mut identities = Vec::new();
-        file.write_all(b"[")?;
-        entries(&mut |id, bytes| {
-            file.write_all(if identities.is_empty() { b"\n" } else { b",\n" })?;
-            identities.push(Identity::of(id, bytes));
-            file.write_all(bytes)
-        })?;
-        file.write_all(b"\n]\n")?;
-        let written = file.commit()?;
-        let record = FileRecord { size: written.size, hash: *written.hash.as_bytes(), entries: identities };
-        self.verify(&name, &record)?;
-        index.add(&name, record)?;
+        let (name, written) = file.publish(|repeat| self.style.raw(self.scale, local.date(), local.time(), repeat))?;
+        let reading = read_back(&written.path, |id, bytes| received.find(&Identity::of(id, bytes)))?;
+        let sound = reading.result.is_ok()
+            && (reading.hash, reading.size) == (written.hash, written.size)
+            && received.all_written_found();
+        received.settle(sound);
+        if !sound {
+            self.put_aside(&written.path, &name)?;
+            return Err(Trouble::Differs(name));
+        }
+        fault::point("archive-verified", &written.path);
+        index.append(&name, written.size, *written.hash.as_bytes(), received.written())?;
+        fault::point("index-appended", &written.path);
         Ok(written)
     }
 
-    fn free_name(&self, local: NaiveDateTime) -> String {
-        let name = |repeat| self.style.raw(self.scale, local.date(), local.time(), repeat);
-        let taken = |name: &String| self.folder.raw().join(name).exists();
-        (0..=u32::MAX).map(name).find(|name| !taken(name)).unwrap_or_default()
-    }
-
-    /// Reads a raw file again, bytes and entries.
-    fn verify(&self, name: &str, record: &FileRecord) -> Result<(), Trouble> {
-        let path = self.folder.raw().join(name);
-        let (hash, size) = atomic::hash_file(&path)?;
-        let mut found = Vec::with_capacity(record.entries.len());
-        let read = each_entry(&path, |id, bytes| found.push(Identity::of(id, bytes)));
-        if *hash.as_bytes() == record.hash && size == record.size && read.is_ok() && found == record.entries {
-            return Ok(());
+    fn only_new(&self, answer: &mut Incoming, received: &mut Received) -> io::Result<Incoming> {
+        let mut out = BufWriter::with_capacity(1 << 17, Incoming::open(&self.folder.raw())?);
+        let mut first = true;
+        for entry in Entries::new(answer.rewound()?) {
+            let entry = entry.map_err(|broken| io::Error::other(broken.to_string()))?;
+            if received.take_new(&Identity::of(entry.id, &entry.bytes)) {
+                out.write_all(if first { b"[\n" } else { b",\n" })?;
+                out.write_all(&entry.bytes)?;
+                first = false;
+            }
         }
-        Err(Trouble::Differs(name.to_owned()))
+        out.write_all(b"\n]\n")?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)
     }
 
-    /// Proves for these entries that the archive holds them, by reading every raw file concerned. Entries that cannot be
-    /// proven are left out; the names of files that are not what they were are returned beside.
+    /// A file that is not what was written must not be taken for a raw file by anyone.
+    fn put_aside(&self, path: &Path, name: &str) -> io::Result<()> {
+        atomic::create_folder(&self.folder.answers(), atomic::PRIVATE)?;
+        fs::rename(path, self.folder.answers().join(format!("{name}.unreadable")))?;
+        atomic::sync_folder(&self.folder.raw())
+    }
+
+    /// Reads these raw files back and notes which entries of the answer stand in them. What the index believed but
+    /// no sound file shows is no longer taken for archived. Names of files that are not what they were are returned.
     ///
     /// # Errors
-    /// Whatever the file system says.
-    pub fn prove(&self, index: &Index, wanted: &[Identity]) -> io::Result<(Vec<Held>, Vec<String>)> {
-        let mut open: std::collections::HashSet<Identity> = wanted.iter().copied().collect();
-        let (mut held, mut damaged) = (Vec::new(), Vec::new());
-        for (name, record) in &index.files {
-            if open.is_empty() {
-                break;
-            }
-            if !record.entries.iter().any(|identity| open.contains(identity)) {
-                continue;
-            }
-            match self.verify(name, record) {
-                Ok(()) => {
-                    let proven = record.entries.iter().filter(|identity| open.remove(identity));
-                    held.extend(proven.map(|identity| Held { identity: *identity }));
+    /// Whatever the file system says, except that a file cannot be read: that is damage.
+    pub fn prove(
+        &self,
+        index: &Index,
+        concerned: &BTreeSet<String>,
+        received: &mut Received,
+        mut between: impl FnMut() -> io::Result<()>,
+    ) -> io::Result<Vec<(String, String)>> {
+        let mut damaged = Vec::new();
+        for name in concerned {
+            between()?;
+            let path = self.folder.raw().join(name);
+            let record = index.files.get(name);
+            let why = match read_back(&path, |id, bytes| received.find(&Identity::of(id, bytes))) {
+                Err(error) => Some(error.to_string()),
+                Ok(Reading { result: Err(broken), .. }) => Some(broken.to_string()),
+                Ok(reading) => {
+                    let same = record.is_some_and(|r| r.hash == *reading.hash.as_bytes() && r.size == reading.size);
+                    (!same).then(|| "is not what it was when it was written".to_owned())
                 }
-                Err(Trouble::Io(error)) => return Err(error),
-                Err(Trouble::Differs(name)) => damaged.push(name),
-            }
+            };
+            received.settle(why.is_none());
+            damaged.extend(why.map(|why| (name.clone(), why)));
         }
-        Ok((held, damaged))
+        received.doubt_unproven();
+        Ok(damaged)
+    }
+
+    /// What may be deleted: nothing but what was read back.
+    #[must_use]
+    pub fn proof(&self, received: Received) -> Proof {
+        Proof { scale: self.scale.clone(), identities: received.into_proven() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::received::Gathering;
+
+    struct Pool {
+        _folder: tempfile::TempDir,
+        server: ServerFolder,
+        scale: ScaleName,
+    }
+
+    impl Pool {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let server = ServerFolder::new(folder.path());
+            Self { server, scale: ScaleName::new("OA").unwrap(), _folder: folder }
+        }
+
+        fn archive(&self) -> Archive<'_> {
+            let (folder, scale, style) = (&self.server, &self.scale, &DateStyle::Iso);
+            Archive { folder, scale, style, timezone: chrono_tz::America::New_York }
+        }
+
+        fn index(&self) -> Index {
+            Index::open(&self.server, &self.scale).unwrap()
+        }
+
+        fn receive(&self, text: &str) -> (Incoming, Received) {
+            let mut incoming = Incoming::open(&self.server.raw()).unwrap();
+            incoming.write_all(text.as_bytes()).unwrap();
+            let mut gathering = Gathering::default();
+            for entry in Entries::new(text.as_bytes()) {
+                let entry = entry.unwrap();
+                gathering.add(Identity::of(entry.id, &entry.bytes));
+            }
+            (incoming, gathering.finish())
+        }
+
+        fn store(&self, text: &str) -> (Received, Written) {
+            let (incoming, mut received) = self.receive(text);
+            let mut index = self.index();
+            index.compare(&mut received).unwrap();
+            let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+            let written = self.archive().store(&mut index, incoming, &mut received, now).unwrap();
+            (received, written)
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_all_new_is_kept_as_it_came() {
+        let pool = Pool::new();
+        let text = " [ {\"id\": 1},\n {\"id\":2} ] ";
+        let (received, written) = pool.store(text);
+        assert_eq!(written.path.file_name().unwrap(), "OA_2023-11-14_17-13-20.json");
+        assert_eq!(fs::read_to_string(&written.path).unwrap(), text);
+        assert_eq!(received.proven().count(), 2);
+    }
+
+    #[test]
+    fn only_new_entries_are_kept_each_once_and_in_order() {
+        let pool = Pool::new();
+        pool.store(r#"[{"id":2}]"#);
+        let (received, written) =
+            pool.store(r#"[{"id":9, "t":"é"},{"id":2},{"id":9, "t":"é"},{"id":3},{"id":2,"v":2}]"#);
+        let text = fs::read_to_string(&written.path).unwrap();
+        assert_eq!(text, "[\n{\"id\":9, \"t\":\"é\"},\n{\"id\":3},\n{\"id\":2,\"v\":2}\n]\n");
+        assert_eq!(written.path.file_name().unwrap(), "OA_2023-11-14_17-13-20-1.json");
+        assert_eq!((received.proven().count(), pool.index().distinct().unwrap()), (3, 4));
+    }
+
+    #[test]
+    fn what_does_not_read_back_is_neither_proven_nor_held() {
+        let pool = Pool::new();
+        let text = r#"[{"id":1,"x":"aaaa"},{"id":2}]"#;
+        let (_, written) = pool.store(text);
+        let (_, mut received) = pool.receive(text);
+        let index = pool.index();
+        let concerned = index.compare(&mut received).unwrap();
+        assert_eq!(received.held().count(), 2);
+        fs::write(&written.path, text.replace("aaaa", "aaba")).unwrap();
+        let damaged = pool.archive().prove(&index, &concerned, &mut received, || Ok(())).unwrap();
+        assert_eq!((damaged.len(), received.held().count(), received.proven().count()), (1, 0, 0));
+        assert_eq!(pool.archive().proof(received).count(), 0);
     }
 }

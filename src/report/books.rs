@@ -49,7 +49,7 @@ pub fn read(folder: &ServerFolder, tables: &[Tally]) -> io::Result<Books> {
             for (name, file) in &Index::open(folder, &scale)?.files {
                 let page = pages.entry(raw_name(name).map(|dated| dated.date)).or_default();
                 page.raw_files += 1;
-                page.archived += file.entries.len() as u64;
+                page.archived += file.count;
             }
         }
         for (name, rows) in &table.first_seen {

@@ -156,6 +156,7 @@ fn sweep(project: &Project) {
             folder.raw(),
             folder.active(),
             folder.quarantine(),
+            folder.answers(),
             folder.combined(),
             folder.scored(),
             folder.wide(),

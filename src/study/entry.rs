@@ -74,6 +74,8 @@ pub struct Entries<R> {
     /// Bytes before the buffer.
     before: u64,
     state: State,
+    /// Another array may follow, as the first generation appended them.
+    appended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +91,12 @@ enum State {
 impl<R: Read> Entries<R> {
     pub fn new(reader: R) -> Self {
         let buffer = vec![0; 1 << 16].into_boxed_slice();
-        Self { reader, buffer, filled: 0, next: 0, before: 0, state: State::Start }
+        Self { reader, buffer, filled: 0, next: 0, before: 0, state: State::Start, appended: false }
+    }
+
+    /// Of several arrays, one after the other: two answers of one second, in one file of the first generation.
+    pub fn appended(reader: R) -> Self {
+        Self { appended: true, ..Self::new(reader) }
     }
 
     /// How many bytes were used so far.
@@ -168,6 +175,10 @@ impl<R: Read> Entries<R> {
         self.state = State::Done;
         match self.peek()? {
             None => Ok(None),
+            Some(b'[') if self.appended => {
+                self.state = State::Start;
+                Ok(None)
+            }
             Some(_) => Err(self.shape("something stands after the array")),
         }
     }
@@ -215,14 +226,17 @@ impl<R: Read> Iterator for Entries<R> {
     type Item = Result<Entry, Broken>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.state == State::Done {
-            return None;
+        while self.state != State::Done {
+            match self.advance() {
+                Ok(None) => {}
+                Ok(Some(entry)) => return Some(Ok(entry)),
+                Err(broken) => {
+                    self.state = State::Done;
+                    return Some(Err(broken));
+                }
+            }
         }
-        let result = self.advance();
-        if result.is_err() {
-            self.state = State::Done;
-        }
-        result.transpose()
+        None
     }
 }
 

@@ -10,3 +10,11 @@ pub struct Listed {
     pub size: u64,
     pub deleteable: bool,
 }
+
+/// `GET export`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    pub tables: Vec<Listed>,
+    /// What was left out, and why: one table with an impossible name must not stop the others.
+    pub strange: Vec<String>,
+}

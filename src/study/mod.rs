@@ -6,6 +6,7 @@ pub mod checks;
 pub mod entry;
 pub mod keyring;
 pub mod listing;
+pub mod mishap;
 pub mod moment;
 pub mod name;
 pub mod scale;

@@ -219,11 +219,11 @@ impl FirstSeen {
         for ((_, name), record) in by_time {
             let number = u32::try_from(found.files.len()).unwrap_or(u32::MAX);
             found.files.push(name.clone());
-            for identity in &record.entries {
-                if seen.insert(*identity) {
+            index.each_of(record, |identity| {
+                if seen.insert(identity) {
                     found.of.entry(identity.id).or_default().push(number);
                 }
-            }
+            })?;
         }
         Ok(found)
     }

@@ -1,0 +1,137 @@
+//! Reading a raw file in any of its shapes: one array, several appended ones, or a day's object of arrays.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use serde_json::value::RawValue;
+
+use crate::study::entry::{Broken, Entries};
+
+/// Calls `use_entry` with the id and bytes of each entry of a raw file.
+///
+/// # Errors
+/// [`Broken`], after all entries before the damage.
+pub fn each_entry(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> Result<(), Broken> {
+    each_entry_of(File::open(path).map_err(Broken::Io)?, use_entry)
+}
+
+/// What a raw file was found to be.
+#[derive(Debug)]
+pub struct Reading {
+    pub hash: blake3::Hash,
+    /// In bytes.
+    pub size: u64,
+    /// Entries were given out until here.
+    pub result: Result<(), Broken>,
+}
+
+/// As [`each_entry`], with the hash of the whole file, from one reading. Asks the kernel to read from the device
+/// rather than from its memory of what was just written.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn read_back(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> io::Result<Reading> {
+    let file = File::open(path)?;
+    // Advice only; a file system that cannot follow it still gives the file's bytes.
+    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    let mut source = Hashing { file, hasher: blake3::Hasher::new(), size: 0 };
+    let result = match each_entry_of(&mut source, use_entry) {
+        Err(Broken::Io(error)) => return Err(error),
+        result => result,
+    };
+    // Damage ends the entries, not the bytes.
+    io::copy(&mut source, &mut io::sink())?;
+    Ok(Reading { hash: source.hasher.finalize(), size: source.size, result })
+}
+
+struct Hashing {
+    file: File,
+    hasher: blake3::Hasher,
+    size: u64,
+}
+
+impl Read for Hashing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        self.size += read as u64;
+        Ok(read)
+    }
+}
+
+fn each_entry_of(source: impl Read, mut use_entry: impl FnMut(Option<i64>, &[u8])) -> Result<(), Broken> {
+    let mut source = BufReader::with_capacity(1 << 16, source);
+    if first_byte(&mut source).map_err(Broken::Io)? == Some(b'{') {
+        for part in daily_parts(source)? {
+            for entry in Entries::new(part.get().as_bytes()) {
+                let entry = entry?;
+                use_entry(entry.id, &entry.bytes);
+            }
+        }
+        return Ok(());
+    }
+    for entry in Entries::appended(source) {
+        let entry = entry?;
+        use_entry(entry.id, &entry.bytes);
+    }
+    Ok(())
+}
+
+/// The first byte that is no white space, left unread.
+fn first_byte(source: &mut impl BufRead) -> io::Result<Option<u8>> {
+    loop {
+        let buffer = source.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(None);
+        }
+        if let Some(at) = buffer.iter().position(|byte| !byte.is_ascii_whitespace()) {
+            return Ok(Some(buffer[at]));
+        }
+        let length = buffer.len();
+        source.consume(length);
+    }
+}
+
+/// Daily files of the first generation hold one object keyed `<Scale>_<TIME>`, each value an answer.
+fn daily_parts(mut source: impl Read) -> Result<Vec<Box<RawValue>>, Broken> {
+    let mut text = Vec::new();
+    source.read_to_end(&mut text).map_err(Broken::Io)?;
+    let parts: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_slice(&text).map_err(|_| Broken::Shape { at: 0, what: "an object that is no JSON begins" })?;
+    Ok(parts.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(text: &str) -> (Vec<Option<i64>>, bool) {
+        let mut ids = Vec::new();
+        let result = each_entry_of(text.as_bytes(), |id, _| ids.push(id));
+        (ids, result.is_ok())
+    }
+
+    #[test]
+    fn every_shape_is_read() {
+        assert_eq!(ids("[{\"id\":1},\n{\"id\":2}]\n"), (vec![Some(1), Some(2)], true));
+        assert_eq!(ids(r#" {"OA_08":[{"id":3}],"OA_09":[{"id":4}]}"#), (vec![Some(3), Some(4)], true));
+        assert_eq!(ids("[{\"id\":1}][{\"id\":2}]\n[]"), (vec![Some(1), Some(2)], true));
+        assert_eq!(ids("[]"), (vec![], true));
+        assert_eq!(ids("[{\"id\":1}][{\"id\":2"), (vec![Some(1)], false));
+        assert_eq!(ids(""), (vec![], false));
+    }
+
+    #[test]
+    fn a_file_is_hashed_to_its_end_even_when_it_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("OA_2026-11-23_08-00-00.json");
+        let text = format!("[{{\"id\":1}}, {}", "x".repeat(200_000));
+        std::fs::write(&path, &text).unwrap();
+        let mut count = 0;
+        let reading = read_back(&path, |_, _| count += 1).unwrap();
+        assert_eq!((reading.hash, reading.size, count), (blake3::hash(text.as_bytes()), text.len() as u64, 1));
+        assert!(matches!(reading.result, Err(Broken::Shape { .. })));
+    }
+}

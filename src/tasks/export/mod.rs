@@ -1,0 +1,188 @@
+//! Export: ask, archive durably, and only then delete what is proven to be safe.
+
+mod deletion;
+mod schedule;
+mod trip;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
+
+use crate::config::Project;
+use crate::config::secret;
+use crate::config::servers::{Server, Servers};
+use crate::pool::benchmark::{self, Mark};
+use crate::pool::index::Index;
+use crate::pool::ledger;
+use crate::pool::paths::{ServerFolder, raw_name};
+use crate::study::listing::{Listed, Listing};
+use crate::study::name::{ScaleName, ServerName};
+use crate::study::server::StudyServer;
+use crate::task::{Axes, Cancel, Declaration, Done, Facts, Failure, FailureKind, Patience, Task, Voice, Warning, Work};
+use crate::tasks::export::trip::Trip;
+
+/// The exports of all servers.
+pub struct Export {
+    servers: Arc<Servers>,
+    lines: BTreeMap<ServerName, Line>,
+}
+
+/// The way to one server.
+struct Line {
+    client: OnceLock<Result<StudyServer, Failure>>,
+    /// One writer of benchMark.json at a time.
+    marks: Mutex<()>,
+    /// And of deletions.jsonl.
+    ledger: Mutex<Option<ledger::Ledger>>,
+    /// The schedule is asked for once in a run.
+    schedule: Once,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { client: OnceLock::new(), marks: Mutex::new(()), ledger: Mutex::new(None), schedule: Once::new() }
+    }
+}
+
+/// How long to wait, whether to stop, whom to tell.
+#[derive(Clone, Copy)]
+struct Manner<'m> {
+    patience: Patience,
+    cancel: &'m Cancel,
+    voice: &'m dyn Voice,
+}
+
+/// Keeps warnings until somebody asks for them.
+#[derive(Default)]
+struct Collected(Mutex<Vec<Warning>>);
+
+impl Voice for Collected {
+    fn warn(&self, warning: Warning) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    }
+
+    fn progress(&self, _: u64, _: u64) {}
+}
+
+impl Export {
+    #[must_use]
+    pub fn new(project: &Project) -> Self {
+        let lines = project.servers.keys().map(|name| (name.clone(), Line::default())).collect();
+        Self { servers: Arc::clone(&project.servers), lines }
+    }
+
+    fn server(&self, name: &ServerName) -> Result<(&Server, &Line, &StudyServer), Failure> {
+        let unknown = || Failure::new(FailureKind::Internal, format!("there is no server {name}"));
+        let server = self.servers.get(name).ok_or_else(unknown)?;
+        let line = self.lines.get(name).ok_or_else(unknown)?;
+        let client = line.client.get_or_init(|| {
+            let password = match &server.password {
+                Some(secret) => secret::reveal(secret)?,
+                None => String::new().into(),
+            };
+            StudyServer::new(&server.url, server.user.clone(), password, server.max_answer)
+        });
+        Ok((server, line, client.as_ref().map_err(Clone::clone)?))
+    }
+
+    /// Asks a server for its listing, and sees to what belongs to a server as a whole: marks that were lost, deletions
+    /// that a killed run left without an end, the first copy of the schedule.
+    ///
+    /// # Errors
+    /// The failure of every export of this server.
+    pub fn list(
+        &self,
+        name: &ServerName,
+        patience: Patience,
+        cancel: &Cancel,
+    ) -> (Result<Vec<Listed>, Failure>, Vec<Warning>) {
+        let collected = Collected::default();
+        let manner = Manner { patience, cancel, voice: &collected };
+        let listing = self.listed(name, manner);
+        (listing, collected.0.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn listed(&self, name: &ServerName, manner: Manner<'_>) -> Result<Vec<Listed>, Failure> {
+        let (server, line, client) = self.server(name)?;
+        let Listing { tables, strange } = client.listing(manner.patience, manner.cancel)?;
+        for message in strange {
+            manner.voice.warn(Warning { code: "strange_table", message, critical: false });
+        }
+        let folder = ServerFolder::new(&server.path);
+        if benchmark::is_lost(&folder) {
+            recompute_marks(&folder, &tables, manner.voice)?;
+        }
+        if !schedule::is_kept(&folder) {
+            line.schedule.call_once(|| schedule::keep(server, client, manner));
+        }
+        for table in tables.iter().filter(|table| table.size == 0 && ledger::is_open(&folder, &table.name)) {
+            let mut trip = Trip::new(server, line, client, &table.name, &folder, manner);
+            if let Err(failure) = trip.close_open_intents() {
+                let message = format!("deletions of {} could not be looked after: {failure}", table.name);
+                manner.voice.warn(Warning { code: "deletions_open", message, critical: false });
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Asks a server for its listing and keeps nothing.
+    ///
+    /// # Errors
+    /// Told apart by their kind.
+    pub fn ask(&self, name: &ServerName, patience: Patience, cancel: &Cancel) -> Result<Vec<Listed>, Failure> {
+        self.server(name).and_then(|(_, _, client)| Ok(client.listing(patience, cancel)?.tables))
+    }
+
+    fn export(&self, work: &Work<'_>, name: &ServerName, scale: &ScaleName) -> Result<Done, Failure> {
+        let (server, line, client) = self.server(name)?;
+        let manner = Manner { patience: work.patience, cancel: work.cancel, voice: work.voice };
+        line.schedule.call_once(|| schedule::keep(server, client, manner));
+        let folder = ServerFolder::new(&server.path);
+        let mut trip = Trip::new(server, line, client, scale, &folder, manner);
+        if let Some(facts) = work.facts.servers.get(name).and_then(|seen| seen.scales.get(scale)) {
+            trip.deleteable = facts.deleteable.unwrap_or_default();
+            trip.listed = facts.listed;
+        }
+        let unfinished = trip.go().map_err(|failure| failure.after(trip.counts.clone()))?;
+        Ok(Done { counts: trip.counts, written: trip.written, unfinished, ..Done::default() })
+    }
+}
+
+impl Task for Export {
+    fn revision(&self) -> u32 {
+        1
+    }
+
+    fn declare(&self, _: &Axes, _: &Facts) -> Declaration {
+        Declaration::default()
+    }
+
+    fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
+        match (&work.axes.server, &work.axes.scale) {
+            (Some(server), Some(scale)) => self.export(work, server, scale),
+            _ => Err(Failure::new(FailureKind::Internal, "an export without server and scale")),
+        }
+    }
+}
+
+/// benchMark.json is gone although raw files are there: made again from them, and told.
+fn recompute_marks(folder: &ServerFolder, tables: &[Listed], voice: &dyn Voice) -> Result<(), Failure> {
+    let raw = folder.raw();
+    let failed = |error: std::io::Error| Failure::read(&raw, &error);
+    let mut scales: BTreeSet<ScaleName> = BTreeSet::new();
+    for entry in std::fs::read_dir(&raw).map_err(failed)?.flatten() {
+        let file = entry.file_name();
+        let scale = file.to_str().and_then(raw_name).and_then(|dated| ScaleName::new(dated.scale).ok());
+        scales.extend(scale);
+    }
+    let mut marks = BTreeMap::new();
+    for scale in scales {
+        let current = Index::open(folder, &scale).map_err(failed)?.highest();
+        let deleteable = tables.iter().any(|table| table.name == scale && table.deleteable);
+        marks.insert(scale, Mark { current, deleteable });
+    }
+    let path = benchmark::path(folder);
+    benchmark::put_all(folder, &marks).map_err(|error| Failure::write(&path, &error))?;
+    let message = format!("{} was missing and is made again from {} tables' raw files", path.display(), marks.len());
+    voice.warn(Warning { code: "benchmark_recomputed", message, critical: true });
+    Ok(())
+}

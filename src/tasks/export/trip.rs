@@ -1,0 +1,302 @@
+//! One table fetched and archived: what comes is kept byte for byte, what is held already is not kept twice.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::sync::PoisonError;
+
+use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, TimeZone, Utc};
+
+use crate::config::servers::Server;
+use crate::fault;
+use crate::pool::answers;
+use crate::pool::benchmark::{self, Mark};
+use crate::pool::identity::Identity;
+use crate::pool::incoming::Incoming;
+use crate::pool::index::Index;
+use crate::pool::ledger;
+use crate::pool::notes::Notes;
+use crate::pool::paths::{ServerFolder, raw_name};
+use crate::pool::raw::{Archive, Trouble};
+use crate::pool::received::{Gathering, Received};
+use crate::study::entry::{Broken, Entries};
+use crate::study::name::ScaleName;
+use crate::study::server::{Answer, Asked, StudyServer, Untaken};
+use crate::task::{Count, Counts, Failure, FailureKind, Warning, Written};
+use crate::tasks::export::{Line, Manner};
+
+/// A table that stays on the server is downloaded whole so often; in between only what is dated later.
+const FULL_EVERY: Duration = Duration::hours(24);
+/// So far before the newest raw file `after` reaches back: clocks differ, and entries come late.
+const STEP_BACK: Duration = Duration::days(2);
+/// In which the server prints and compares dates, all year.
+const SERVER_OFFSET: i32 = -5 * 3600;
+
+/// One table fetched, archived, and emptied where that is asked and safe.
+pub(super) struct Trip<'t> {
+    pub server: &'t Server,
+    pub line: &'t Line,
+    pub client: &'t StudyServer,
+    pub scale: &'t ScaleName,
+    pub folder: &'t ServerFolder,
+    pub manner: Manner<'t>,
+    pub deleteable: bool,
+    pub listed: Option<u64>,
+    pub counts: Counts,
+    pub written: Vec<Written>,
+}
+
+impl<'t> Trip<'t> {
+    pub fn new(
+        server: &'t Server,
+        line: &'t Line,
+        client: &'t StudyServer,
+        scale: &'t ScaleName,
+        folder: &'t ServerFolder,
+        manner: Manner<'t>,
+    ) -> Self {
+        let (counts, written) = (Counts::default(), Vec::new());
+        Self { server, line, client, scale, folder, manner, deleteable: false, listed: None, counts, written }
+    }
+
+    /// True when something stays to be deleted.
+    pub fn go(&mut self) -> Result<bool, Failure> {
+        let mut index = Index::open(self.folder, self.scale).map_err(|e| Failure::read(&self.folder.index(), &e))?;
+        for (name, why) in &index.damaged {
+            self.warn("raw_damaged", format!("{name}: {why}; `mtdata recover` looks after it"), true);
+        }
+        let before = Notes::read(self.folder, self.scale);
+        let mut notes = before.clone();
+        let emptying = self.server.delete_mode && self.deleteable;
+        let whole = emptying || full_due(&notes) || ledger::is_open(self.folder, self.scale);
+        let after = if whole { None } else { self.after(&index) };
+        let (incoming, mut received) = self.fetch(after)?;
+        fault::point("received", self.folder.path());
+        self.counts.add(Count::Listed, self.listed.unwrap_or_default());
+        self.counts.add(Count::Received, received.count);
+        self.counts.add(Count::BytesIn, incoming.size());
+        self.compare(&index, &mut received, emptying)?;
+        if after.is_none() {
+            self.close_open(&received)?;
+            self.look_over(&index, &received, &mut notes)?;
+            if !emptying && full_due(&notes) {
+                notes.full = Some(Utc::now());
+            }
+        }
+        self.count_and_store(&mut index, incoming, &mut received)?;
+        notes.save(&before, self.folder, self.scale).map_err(|e| Failure::write(&self.folder.index(), &e))?;
+        self.mark(&index)?;
+        fault::point("marked", self.folder.path());
+        if emptying && received.count > 0 { self.delete(received) } else { Ok(false) }
+    }
+
+    pub fn warn(&self, code: &'static str, message: String, critical: bool) {
+        self.manner.voice.warn(Warning { code, message, critical });
+    }
+
+    /// Where the table is, for messages.
+    pub fn place(&self) -> String {
+        format!("{}export/{}", self.server.url, self.scale)
+    }
+
+    /// From when on entries are asked for: well before the newest raw file, when all older ones were there to be sent.
+    fn after(&self, index: &Index) -> Option<NaiveDateTime> {
+        let arrival = |name: &String| -> Option<DateTime<Utc>> {
+            let dated = raw_name(name)?;
+            let local = dated.date.and_time(dated.time.unwrap_or_default());
+            Some(self.server.timezone.from_local_datetime(&local).earliest()?.to_utc())
+        };
+        let newest = index.files.keys().filter_map(arrival).max()?.min(Utc::now());
+        Some((newest - STEP_BACK).with_timezone(&FixedOffset::east_opt(SERVER_OFFSET)?).naive_local())
+    }
+
+    /// The answer in a file and what it holds, without its texts.
+    pub fn fetch(&self, after: Option<NaiveDateTime>) -> Result<(Incoming, Received), Failure> {
+        let raw = self.folder.raw();
+        let progress = |size| self.manner.voice.progress(size, 0);
+        let (patience, cancel) = (self.manner.patience, self.manner.cancel);
+        let asked = Asked { scale: self.scale, after, patience, cancel, progress: &progress };
+        let mut spoilt = None;
+        let taken = self.client.entries(&asked, |answer| {
+            let own = |error: io::Error| Untaken::Failed(Failure::write(&raw, &error));
+            let mut incoming = Incoming::open(&raw).map_err(own)?;
+            let mut source = Copying { answer, incoming: &mut incoming, trouble: None };
+            let gathered = gather(&mut source);
+            if gathered.is_err() {
+                // The rest of a body that a person will look at.
+                let _ = io::copy(&mut source, &mut io::sink());
+            }
+            if let Some(error) = source.trouble {
+                return Err(own(error));
+            }
+            match gathered {
+                Ok(received) => Ok((incoming, received)),
+                Err(broken) => {
+                    spoilt = Some((incoming, broken.to_string()));
+                    Err(Untaken::Broken(broken))
+                }
+            }
+        });
+        taken.map_err(|failure| match spoilt {
+            Some((body, reason)) if is_about_the_body(failure.kind) => self.keep_body(body, &reason, failure),
+            _ => failure,
+        })
+    }
+
+    /// A body that is not what it should be is kept for a person to look at.
+    fn keep_body(&self, mut body: Incoming, reason: &str, mut failure: Failure) -> Failure {
+        let kept = body.rewound().and_then(|file| answers::keep(self.folder, self.scale.as_str(), reason, file));
+        let fate = match kept {
+            Ok(Some(path)) => format!("; the answer is kept as {}", path.display()),
+            Ok(None) => String::new(),
+            Err(error) => format!("; the answer could not be kept: {error}"),
+        };
+        failure.message += &fate;
+        failure
+    }
+
+    /// Marks what is archived already. Before anything is deleted on the strength of an older raw file, that file is
+    /// read back; what it no longer shows is archived anew.
+    fn compare(&self, index: &Index, received: &mut Received, emptying: bool) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::read(&self.folder.raw(), &error);
+        let concerned: BTreeSet<String> = index.compare(received).map_err(failed)?;
+        if !emptying || concerned.is_empty() {
+            return Ok(());
+        }
+        let cancel = || self.manner.cancel.check().map_err(io::Error::other);
+        let proven = self.archive().prove(index, &concerned, received, cancel);
+        let damaged = proven.map_err(|error| self.manner.cancel.check().err().unwrap_or_else(|| failed(error)))?;
+        for (name, why) in damaged {
+            let message = format!("{name}: {why}; its entries that are still on the server are archived again");
+            self.warn("raw_damaged", message, true);
+        }
+        Ok(())
+    }
+
+    /// What a whole answer shows beside its new entries.
+    fn look_over(&self, index: &Index, received: &Received, notes: &mut Notes) -> Result<(), Failure> {
+        let short = self.listed.unwrap_or_default().saturating_sub(received.count);
+        if short != notes.shortfall && short > 0 {
+            let message = format!(
+                "{short} of {} listed entries were not sent; entries without a date never are",
+                self.listed.unwrap_or_default()
+            );
+            self.warn("shortfall", message, false);
+        }
+        notes.shortfall = short;
+        if self.deleteable {
+            return Ok(());
+        }
+        let missing = index.missing_from(received).map_err(|e| Failure::read(&self.folder.index(), &e))?;
+        let vanished = missing.len() as u64;
+        if vanished > notes.vanished {
+            let message = format!(
+                "{vanished} archived entries are no longer on the server, {}; they stay archived",
+                some_ids(&missing)
+            );
+            self.warn("vanished", message, false);
+        }
+        notes.vanished = vanished;
+        Ok(())
+    }
+
+    pub fn archive(&self) -> Archive<'_> {
+        Archive {
+            folder: self.folder,
+            scale: self.scale,
+            style: &self.server.date_style,
+            timezone: self.server.timezone,
+        }
+    }
+
+    fn count_and_store(
+        &mut self,
+        index: &mut Index,
+        incoming: Incoming,
+        received: &mut Received,
+    ) -> Result<(), Failure> {
+        let (new, distinct) = (received.new_entries() as u64, received.distinct() as u64);
+        self.counts.add(Count::New, new);
+        self.counts.add(Count::AlreadyHeld, distinct - new);
+        if received.count > distinct {
+            self.counts.add(Count::Duplicates, received.count - distinct);
+        }
+        if new == 0 {
+            return Ok(());
+        }
+        let raw = self.folder.raw();
+        let written = self.archive().store(index, incoming, received, Utc::now());
+        let written = written.map_err(|trouble| match trouble {
+            Trouble::Io(error) => Failure::write(&raw, &error),
+            Trouble::Differs(name) => {
+                let aside = self.folder.answers();
+                let message = format!(
+                    "{name} read back differently from what was written; it was put aside in {}",
+                    aside.display()
+                );
+                Failure::new(FailureKind::Write, message)
+                    .advise("check the disk; nothing was deleted on the server, the next run asks again")
+            }
+        })?;
+        self.counts.add(Count::Stored, new);
+        self.counts.add(Count::BytesOut, written.size);
+        self.written.push(written);
+        Ok(())
+    }
+
+    fn mark(&self, index: &Index) -> Result<(), Failure> {
+        let _one = self.line.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = Mark { current: index.highest(), deleteable: self.deleteable };
+        benchmark::put(self.folder, self.scale, mark)
+            .map_err(|error| Failure::write(&benchmark::path(self.folder), &error))
+    }
+}
+
+fn full_due(notes: &Notes) -> bool {
+    let now = Utc::now();
+    // A time to come was written by a clock that was wrong.
+    notes.full.is_none_or(|full| full > now || now - full >= FULL_EVERY)
+}
+
+fn is_about_the_body(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::NotJson | FailureKind::WrongShape | FailureKind::Truncated)
+}
+
+/// The first of many ids.
+pub(super) fn some_ids(ids: &[i64]) -> String {
+    let first: Vec<String> = ids.iter().take(10).map(ToString::to_string).collect();
+    let (word, more) = (if ids.len() == 1 { "id" } else { "ids" }, if ids.len() > 10 { " ..." } else { "" });
+    format!("{word} {}{more}", first.join(", "))
+}
+
+fn gather(source: &mut Copying<'_, '_>) -> Result<Received, Broken> {
+    let mut gathering = Gathering::default();
+    let mut entries = Entries::new(source);
+    loop {
+        let at = entries.offset();
+        let Some(entry) = entries.next() else { return Ok(gathering.finish()) };
+        let entry = entry?;
+        if entry.id.is_none() {
+            return Err(Broken::Shape { at, what: "an entry without an integer id stands after" });
+        }
+        gathering.add(Identity::of(entry.id, &entry.bytes));
+    }
+}
+
+/// A body that is written to a file while it is read.
+struct Copying<'c, 'a> {
+    answer: &'c mut Answer<'a>,
+    incoming: &'c mut Incoming,
+    /// Of the file, not of the network.
+    trouble: Option<io::Error>,
+}
+
+impl Read for Copying<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.answer.read(buffer)?;
+        if let Err(error) = self.incoming.write_all(&buffer[..read]) {
+            self.trouble = Some(error);
+            return Err(io::Error::other("the answer could not be written"));
+        }
+        Ok(read)
+    }
+}
