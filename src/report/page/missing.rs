@@ -15,7 +15,7 @@ pub fn missing(model: &Model) -> Markup {
             p { "Percent of the participants for whom it was due and who lack it; the darker, the more. A dash: not due there for anyone." }
             (by_session(model))
             h3 id="by-participant" { "By participant" }
-            p { "How many of the due ones are missing. Empty: all there. A dot: not due yet." }
+            p { "How many of the due ones are missing. A pale cell: all there. A dot: not due yet." }
             (by_participant(model))
         }
     }
@@ -83,7 +83,7 @@ fn by_participant(model: &Model) -> Markup {
             data-scales=(serde_json::json!(model.scheduled)) {
             div.scroll tabindex="0" role="region" aria-labelledby="by-participant" {
                 table.heat.people {
-                    thead { tr { th scope="col" { "participant" } @for scale in &model.scheduled { th scope="col" { (scale) } } } }
+                    thead { tr { th scope="col" { "participant" } @for scale in &model.scheduled { th scope="col" { span { (scale) } } } } }
                     tbody {}
                 }
             }

@@ -33,29 +33,29 @@ const SECTIONS: [(&str, &str); 9] = [
 /// Columns of participants.csv that the page shows.
 const PARTICIPANTS: &[&str] = &[
     "participant",
-    "test_account",
-    "condition",
-    "enrolled",
+    "percent_missing",
+    "missing",
+    "due",
+    "logged_not_there",
     "standing",
     "session",
     "task",
-    "due",
-    "done",
-    "missing",
-    "percent_missing",
-    "logged_not_there",
+    "condition",
     "extra",
     "second_entries",
+    "enrolled",
     "last_activity",
     "days_since",
+    "test_account",
 ];
 
 /// Columns of questionnaires.csv that the page shows.
 const QUESTIONNAIRES: &[&str] = &[
     "questionnaire",
-    "title",
-    "kind",
-    "found",
+    "percent_missing",
+    "missing",
+    "due",
+    "percent_cells_missing",
     "entries",
     "participants",
     "logged",
@@ -64,12 +64,30 @@ const QUESTIONNAIRES: &[&str] = &[
     "second_entries",
     "undecrypted",
     "out_of_range",
-    "due",
-    "missing",
-    "percent_missing",
-    "cells_missing",
-    "percent_cells_missing",
+    "found",
+    "kind",
     "last",
+    "title",
+];
+
+/// Columns of columns.csv that the page shows.
+const COLUMNS: &[&str] = &[
+    "questionnaire",
+    "column",
+    "percent_missing",
+    "missing",
+    "asked",
+    "answered",
+    "declined",
+    "empty",
+    "server_blank",
+    "not_asked",
+    "out_of_range",
+    "least",
+    "most",
+    "range_least",
+    "range_most",
+    "required",
 ];
 
 /// The whole page.
@@ -197,7 +215,7 @@ fn tables(model: &Model) -> Markup {
             "Percent missing is missing of asked: declined, empty and lost by the server, of all entries but those for which "
             "the definition says that the question was not asked."
         }
-        (sheets::data("columns", "columns", "questionnaire=OA", &files::columns(model), &[]))
+        (sheets::data("columns", "columns", "questionnaire=OA", &sheets::chosen(&files::columns(model), COLUMNS), &[]))
         (answers::distributions(model))
     }
 }

@@ -61,9 +61,11 @@
       const csv = make("button", { type: "button" }, "Save these rows as CSV");
       this.before.addEventListener("click", () => this.turn(-1));
       this.after.addEventListener("click", () => this.turn(1));
-      csv.addEventListener("click", () => save(this.name, [this.columns.map((c) => c.name),
-        ...Array.from(this.rows, (row) => this.columns.map((_, column) => this.cell(column, row)))]));
+      csv.addEventListener("click", () => save(this.name, this.sheet()));
       this.place.prepend(make("div", { class: "bar" }, this.input, this.before, this.after, csv, this.count));
+    }
+    sheet() {
+      return [this.columns.map((column) => column.name), ...Array.from(this.rows, (row) => this.columns.map((_, column) => this.cell(column, row)))];
     }
     heads() {
       this.columns.forEach((column, number) => {
@@ -100,11 +102,14 @@
       this.filter(this.input.value);
     }
     filter(text) {
-      const terms = (text.toLowerCase().match(/\S+="[^"]*"|\S+/g) ?? []).map((term) => {
+      this.keep((text.toLowerCase().match(/\S+="[^"]*"|\S+/g) ?? []).map((term) => {
         const [name, ...rest] = term.split("=");
         const column = this.columns.findIndex((known) => known.name === name);
         return column >= 0 && rest.length ? { column, value: rest.join("=").replace(/^"|"$/g, "") } : { text: term };
-      });
+      }));
+    }
+    // Shows the rows that all terms fit: a column's value, or a text anywhere.
+    keep(terms) {
       const fits = (row) => terms.every((term) => term.text === undefined
         ? String(this.cell(term.column, row)).toLowerCase() === term.value
         : this.columns.some((_, column) => String(this.cell(column, row)).toLowerCase().includes(term.text)));
@@ -133,14 +138,14 @@
 
   const jump = (table, column, value) => {
     const link = make("a", { href: "#" + table }, value);
-    link.addEventListener("click", () => show(table, `${column}="${value}"`));
+    link.addEventListener("click", () => show(table, column, value));
     return link;
   };
-  const show = (table, filter) => {
+  const show = (table, column, value) => {
     const data = tables.get(table);
     if (!data) return;
-    data.input.value = filter;
-    data.filter(filter);
+    data.input.value = `${column}="${value}"`;
+    data.keep([{ column: data.columns.findIndex((known) => known.name === column), value: value.toLowerCase() }]);
     for (let up = data.place; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
   };
 
@@ -148,7 +153,8 @@
   class People extends Data {
     constructor(place) {
       super(place);
-      this.scales = JSON.parse(place.dataset.scales);
+      // Drawn once before this line, in the constructor above.
+      this.scales ??= JSON.parse(place.dataset.scales);
     }
     heads() {
       const choices = make("select", { "aria-label": "Order of participants" },
@@ -162,17 +168,19 @@
       if (name === "percent_missing") head.setAttribute("aria-sort", "ascending");
       this.sort(this.columns.findIndex((column) => column.name === name), head);
     }
+    sheet() {
+      const cells = (row) => [...this.cell(2, row)].map((letter) => { const [due, missing] = pair(letter); return due ? `${missing} of ${due}` : ""; });
+      return [["participant", ...this.scales], ...Array.from(this.rows, (row) => [this.cell(0, row), ...cells(row)])];
+    }
     line(row) {
       const scales = this.scales ??= JSON.parse(this.place.dataset.scales);
       const [who, , code] = [0, 1, 2].map((column) => this.cell(column, row));
       const name = make("th", { scope: "row" }, jump("participants", "participant", String(who)));
       const cells = [...code].map((letter, number) => {
-        let place = decode(letter), due = 0;
-        while (place > due) place -= ++due;
-        const missing = place;
+        const [due, missing] = pair(letter);
         if (!due) return make("td", { class: "none", title: scales[number] + ": not due" }, "·");
         const share = Math.round(missing * 100 / due);
-        const cell = make("td", { class: share > 50 ? "h hi" : "h", title: `${scales[number]}: ${missing} of ${due} missing` }, missing ? String(missing) : "");
+        const cell = make("td", { class: !missing ? "all" : share > 50 ? "h hi" : "h", title: `${scales[number]}: ${missing} of ${due} missing` }, missing ? String(missing) : "");
         cell.style.setProperty("--s", share);
         return cell;
       });
@@ -180,14 +188,19 @@
     }
   }
   const LETTERS = [...Array(92).keys()].map((n) => String.fromCharCode(35 + n)).filter((c) => !"\\<>&".includes(c)).join("");
-  const decode = (letter) => { const place = LETTERS.indexOf(letter); return place >= 0 ? place : LETTERS.length + letter.charCodeAt(0) - 161; };
+  const pair = (letter) => {
+    const known = LETTERS.indexOf(letter);
+    let missing = known >= 0 ? known : LETTERS.length + letter.charCodeAt(0) - 161, due = 0;
+    while (missing > due) missing -= ++due;
+    return [due, missing];
+  };
 
   const tables = new Map();
   for (const place of $$("[data-table]")) {
     const data = place.dataset.scales ? new People(place) : new Data(place);
     tables.set(data.name, data);
   }
-  for (const link of $$("a[data-show]")) link.addEventListener("click", () => show(link.dataset.show, link.dataset.filter));
+  for (const link of $$("a[data-show]")) link.addEventListener("click", () => show(link.dataset.show, ...link.dataset.filter.split("=")));
 
   // Plain tables can be saved as they stand.
   for (const table of $$("table[data-csv]")) {

@@ -46,7 +46,7 @@ pub fn summary(model: &Model) -> Markup {
 }
 
 fn figure(name: &str, number: &str, beside: &str) -> Markup {
-    html! { div { dt { (name) } dd { (number) small { (beside) } } } }
+    html! { div { dt { (name) } dd { (number) } dd.beside { (beside) } } }
 }
 
 fn list(names: &[String]) -> String {

@@ -1,0 +1,425 @@
+#!/usr/bin/env python3
+"""Recomputes a report's figures from the pool with nothing but the standard library, and says where they differ.
+
+Usage: report.py POOL/SERVER config/scales/STUDY.toml
+
+Written from the contract, not from the program: sets and dictionaries over whole tables, no streaming, no sharing.
+"""
+
+import csv
+import json
+import re
+import statistics
+import sys
+import tomllib
+from collections import Counter, defaultdict
+from datetime import date, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+csv.field_size_limit(1 << 30)
+DATES = ["date", "dateCompleted", "dateSent", "dateCreated", "datetime"]
+PARTICIPANT = ["participant", "participantDAO", "participantRSA", "participantId", "participantdao_id"]
+TECHNICAL = {"id", "date", "session", "tag", "timeOnPage", "sessionId", "study"} | set(PARTICIPANT)
+IDLE = 21.0
+EST = timezone(timedelta(hours=-5))
+problems = []
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def first(row, names):
+    return next((row[name] for name in names if row.get(name)), "")
+
+
+def moment(text):
+    text = text.strip()
+    if re.fullmatch(r"\d{10,}", text):
+        return datetime.fromtimestamp(int(text) / 1000, EST)
+    try:
+        return parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError):
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=EST)
+
+
+def percent(part, whole):
+    return f"{part * 100 / whole:.1f}" if whole else ""
+
+
+def same(what, expected, found):
+    if expected != found:
+        problems.append(f"{what}: expected {expected!r}, the report has {found!r}")
+
+
+def number(text):
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if found == found and abs(found) != float("inf") else None
+
+
+class Scale:
+    def __init__(self, definition):
+        self.kind = definition.get("kind", "questionnaire")
+        self.items = definition.get("items", [])
+        self.texts = definition.get("free_text", [])
+        self.lists = definition.get("lists", [])
+        self.range = definition.get("range")
+        self.codes = definition.get("missing", {})
+        self.columns = self.items + self.texts + self.lists
+        self.optional = set(definition.get("optional", []))
+
+    def meaning(self, column, cell, day):
+        """One of answered, outside, declined, not_asked, server, empty."""
+        if cell == "":
+            return "empty"
+        lost = cell == "\ufffd" or len(cell.encode()) > 1 and set(cell) <= {"?", "\ufffd"}
+        if column not in self.items:
+            return "server" if lost else "answered"
+        value = number(cell)
+        for code, meaning in self.codes.items():
+            if isinstance(meaning, dict):
+                since, until = (date.fromisoformat(meaning[key]) if key in meaning else None for key in ("since", "until"))
+                if day and (since and day < since or until and day > until):
+                    continue
+                meaning = meaning["meaning"]
+            if cell == code or value is not None and value == number(code):
+                return meaning
+        if value is None:
+            return "server" if lost else "outside"
+        if self.range and not self.range[0] <= value <= self.range[1]:
+            return "outside"
+        return "answered"
+
+
+class Pool:
+    def __init__(self, folder, study):
+        self.folder = folder
+        self.sessions = study.get("session", [])
+        self.names = [session["name"] for session in self.sessions]
+        self.scales = {name: Scale(definition) for name, definition in study.get("scale", {}).items()}
+        # The slots of the schedule: (session number, task, scale or None, tag or None).
+        self.slots = [
+            (place, task["name"], task.get("scale"), task.get("tag"))
+            for place, session in enumerate(self.sessions)
+            for task in session.get("tasks", [])
+        ]
+        self.all = {path.stem: rows_of(path) for path in sorted((folder / "combined").glob("*.csv"))}
+        self.tables = {name: [row for row in rows if row["_current"] != "false"] for name, rows in self.all.items()}
+        self.roster()
+        self.deeds()
+
+    def kind(self, name):
+        if name in self.scales:
+            return self.scales[name].kind
+        header = set(self.all[name][0]) if self.all[name] else set()
+        return "trials" if {"id", "conditioning", "currentSession"} <= header else "questionnaire"
+
+    def roster(self):
+        self.people, self.of_study = {}, {}
+        self.has_roster = "ParticipantExport" in self.tables
+        for row in self.tables.get("ParticipantExport", []):
+            test = any(row.get(name) in ("true", "1", "\x01") for name in ("testAccount", "admin"))
+            self.people[row["id"]] = {"test": test, "enrolled": moment(row["dateCreated"]), "condition": "", "server": ""}
+            self.of_study[row["study"]] = row["id"]
+        for row in self.tables.get("StudyImportExport", []):
+            who = self.of_study.get(row["id"])
+            if who:
+                self.people[who]["condition"], self.people[who]["server"] = row["conditioning"], row["currentSession"]
+
+    def slot(self, session, matches, tag):
+        return next(
+            (n for n, slot in enumerate(self.slots)
+             if self.names[slot[0]] == session and matches(slot) and (slot[3] is None or slot[3] == tag)), None)
+
+    def deeds(self):
+        self.given, self.logged = defaultdict(Counter), defaultdict(Counter)
+        self.reached, self.completed = defaultdict(dict), defaultdict(set)
+        self.last, self.task, self.extra, self.entries = {}, {}, Counter(), Counter()
+        self.repeated, self.second = Counter(), Counter()
+        for name, rows in self.tables.items():
+            kind, keys = self.kind(name), Counter()
+            scheduled = any(slot[2] == name for slot in self.slots)
+            for row in rows:
+                when = moment(first(row, DATES))
+                who = row["id"] if kind == "participants" else first(row, PARTICIPANT)
+                if kind == "log" and not who:
+                    who = self.of_study.get(row.get("study", ""), "")
+                if not who:
+                    continue
+                if when:
+                    self.last[who] = max(self.last.get(who, when), when)
+                else:
+                    self.last.setdefault(who, None)
+                if kind == "participants":
+                    continue
+                session, tag = first(row, ["session", "sessionName"]), row.get("tag", "")
+                if session in self.names:
+                    place = self.names.index(session)
+                    known = self.reached[who].get(place)
+                    self.reached[who][place] = min(filter(None, (known, when)), default=None)
+                if kind == "log":
+                    task = row.get("taskName", "")
+                    if task == "SESSION_COMPLETE":
+                        if session in self.names:
+                            self.completed[who].add(self.names.index(session))
+                        continue
+                    slot = self.slot(session, lambda slot: slot[1] == task, tag)
+                    if slot is not None:
+                        self.logged[who][slot] += 1
+                    if when and task and (who not in self.task or self.task[who] <= (when, task)):
+                        self.task[who] = (when, task)
+                elif kind == "questionnaire":
+                    slot = self.slot(session, lambda slot: slot[2] == name, tag)
+                    self.entries[who] += 1
+                    key = (who, slot) if slot is not None else (who, session, tag)
+                    self.repeated[who] += keys[key] > 0
+                    self.second[name] += keys[key] > 0
+                    keys[key] += 1
+                    if slot is not None:
+                        self.given[who][slot] += 1
+                    elif scheduled:
+                        self.extra[who] += 1
+
+    def due(self, who):
+        """Slots that were due, in order."""
+        if not self.reached.get(who):
+            return []
+        session = max(self.reached[who])
+        done = [n for n in (*self.given[who], *self.logged[who]) if self.slots[n][0] == session]
+        last = max(done, default=-1)
+        return [
+            n for n, slot in enumerate(self.slots)
+            if slot[2] in self.tables
+            and (slot[0] < session or slot[0] == session and (session in self.completed[who] or n <= last))
+        ]
+
+
+def check_columns(pool, folder):
+    found = {(row["questionnaire"], row["column"]): row for row in rows_of(folder / "columns.csv")}
+    expected = set()
+    for name, rows in pool.tables.items():
+        kind = pool.kind(name)
+        if kind not in ("questionnaire", "trials"):
+            continue
+        scale = pool.scales.get(name)
+        header = [column for column in (pool.all[name][0] if pool.all[name] else {})]
+        known = scale.columns if scale and scale.columns else None
+        answers = [c for c in header if (c in known if known is not None else c not in TECHNICAL and c[0] != "_")]
+        for column in answers:
+            expected.add((name, column))
+            row = found.get((name, column))
+            if row is None:
+                problems.append(f"columns.csv lacks {name}.{column}")
+                continue
+            kinds, seen = Counter(), []
+            for entry in rows:
+                when = moment(first(entry, DATES))
+                cell = entry[column]
+                kind = (scale or Scale({})).meaning(column, cell, when and when.date())
+                kinds[kind] += 1
+                if kind in ("answered", "outside") and column not in (scale.texts if scale else []):
+                    value = number(cell.strip())
+                    if value is not None:
+                        seen.append(value)
+            missing = kinds["declined"] + kinds["empty"] + kinds["server"]
+            asked = len(rows) - kinds["not_asked"]
+            for field, value in {
+                "entries": len(rows), "answered": kinds["answered"] + kinds["outside"], "declined": kinds["declined"],
+                "not_asked": kinds["not_asked"], "empty": kinds["empty"], "server_blank": kinds["server"],
+                "missing": missing, "asked": asked, "percent_missing": percent(missing, asked), "out_of_range": kinds["outside"],
+            }.items():
+                same(f"columns.csv {name}.{column} {field}", str(value), row[field])
+            ends = (min(seen), max(seen)) if seen else ("", "")
+            same(f"columns.csv {name}.{column} range", ends, tuple(number(row[end]) if row[end] else "" for end in ("least", "most")))
+    same("columns.csv rows", expected, set(found))
+    return len(expected)
+
+
+def check_participants(pool, folder):
+    found = {row["participant"]: row for row in rows_of(folder / "participants.csv")}
+    everyone = set(pool.people) | set(pool.last)
+    same("participants.csv participants", everyone, set(found))
+    newest = max(when for rows in pool.tables.values() for row in rows if (when := moment(first(row, DATES))))
+    journeys = {}
+    for who in everyone & set(found):
+        row, person = found[who], pool.people.get(who)
+        due = pool.due(who)
+        done = [slot for slot in due if pool.given[who][slot]]
+        lost = [slot for slot in due if not pool.given[who][slot] and pool.logged[who][slot]]
+        session = max(pool.reached[who]) if pool.reached.get(who) else None
+        last = max(filter(None, (pool.last.get(who), person and person["enrolled"])), default=None)
+        idle = (newest - last).total_seconds() / 86400 if last else None
+        complete = session is not None and session in pool.completed[who]
+        wait = pool.sessions[session + 1].get("gap_days", 0) if complete and session + 1 < len(pool.sessions) else 0
+        if session is None:
+            standing = "not started"
+        elif complete and session + 1 == len(pool.sessions):
+            standing = "finished"
+        else:
+            standing = "dropped out" if idle is None or idle > IDLE + wait else "active"
+        everything = sum(1 for slot in pool.slots if slot[2] in pool.tables)
+        expected = {
+            "test_account": "true" if person and person["test"] else "false",
+            "condition": person["condition"] if person else "",
+            "server_session": person["server"] if person else "",
+            "standing": standing, "session": pool.names[session] if session is not None else "",
+            "task": pool.task[who][1] if who in pool.task else "",
+            "sessions_completed": len(pool.completed[who]), "due": len(due), "done": len(done), "missing": len(due) - len(done),
+            "percent_missing": percent(len(due) - len(done), len(due)), "logged_not_there": len(lost),
+            "skipped": len(due) - len(done) - len(lost), "ahead": everything - len(due), "extra": pool.extra[who],
+            "second_entries": pool.repeated[who], "entries": pool.entries[who],
+            "enrolled": person["enrolled"].astimezone(newest.tzinfo).date().isoformat() if person and person["enrolled"] else "",
+            "last_activity": last.astimezone(newest.tzinfo).date().isoformat() if last else "",
+            "days_since": f"{idle:.1f}" if idle is not None else "",
+        }
+        for field, value in expected.items():
+            same(f"participants.csv {who} {field}", str(value), row[field])
+        journeys[who] = {
+            "counts": (person is not None and not person["test"]) or (person is None and not pool.has_roster),
+            "session": session, "standing": standing, "condition": expected["condition"], "due": due, "person": person,
+        }
+    return journeys
+
+
+def check_attrition(pool, folder, journeys):
+    found = {(row["condition"], row["session"]): row for row in rows_of(folder / "attrition.csv")}
+    members = {who: journey for who, journey in journeys.items() if journey["counts"]}
+    conditions = {journey["condition"] for journey in members.values()}
+    arms = [("all", members)]
+    if len(conditions) > 1:
+        arms += [(c, {w: j for w, j in members.items() if j["condition"] == c}) for c in conditions]
+    for condition, arm in arms:
+        for place, name in enumerate(pool.names):
+            row = found.pop((condition, name), None)
+            if row is None:
+                problems.append(f"attrition.csv lacks {condition} {name}")
+                continue
+            reached = [who for who, j in arm.items() if j["session"] is not None and j["session"] >= place]
+            here = [arm[who]["standing"] for who in reached if arm[who]["session"] == place]
+            completed = [who for who in reached if arm[who]["session"] > place or place in pool.completed[who]]
+            days = [
+                (pool.reached[who][place] - arm[who]["person"]["enrolled"]).total_seconds() / 86400
+                for who in arm
+                if pool.reached.get(who, {}).get(place) and arm[who]["person"] and arm[who]["person"]["enrolled"]
+            ]
+            days = [d for d in days if d >= 0]
+            for field, value in {
+                "enrolled": len(arm), "reached": len(reached), "completed": len(completed),
+                "dropped": here.count("dropped out"), "ongoing": here.count("active"), "finished": here.count("finished"),
+                "percent_reached": percent(len(reached), len(arm)), "percent_completed": percent(len(completed), len(arm)),
+                "percent_dropped": percent(here.count("dropped out"), len(arm)),
+                "median_days": f"{statistics.median(days):.1f}" if days else "",
+            }.items():
+                same(f"attrition.csv {condition} {name} {field}", str(value), row[field])
+    same("attrition.csv further rows", {}, found)
+
+
+def check_questionnaires(pool, folder, journeys):
+    found = {row["questionnaire"]: row for row in rows_of(folder / "questionnaires.csv")}
+    columns = defaultdict(list)
+    for row in rows_of(folder / "columns.csv"):
+        columns[row["questionnaire"]].append(row)
+    scheduled = {slot[2] for slot in pool.slots if slot[2]}
+    same("questionnaires.csv rows", set(pool.tables) | scheduled, set(found))
+    everyone = set(pool.given) | set(pool.logged)
+    for name in (set(pool.tables) | scheduled) & set(found):
+        row = found[name]
+        slots = [n for n, slot in enumerate(pool.slots) if slot[2] == name]
+        places = [(bool(pool.given[who][n]), bool(pool.logged[who][n])) for who in everyone for n in slots]
+        due = [(who, n) for who, j in journeys.items() if j["counts"] for n in j["due"] if n in slots]
+        missing = [1 for who, n in due if not pool.given[who][n]]
+        expected = {
+            "found": "true" if name in pool.tables else "false",
+            "logged": sum(logged for _, logged in places),
+            "only_in_log": sum(logged and not given for given, logged in places),
+        }
+        if name in pool.tables:
+            rows = pool.tables[name]
+            whose = [row["id"] if pool.kind(name) == "participants" else first(row, PARTICIPANT) or pool.of_study.get(row.get("study", ""), "") for row in rows]
+            scored = folder.parent / "scored" / f"{name}.csv"
+            expected |= {
+                "kind": pool.kind(name), "entries": len(rows), "participants": len({who for who in whose if who}),
+                "only_in_table": sum(given and not logged for given, logged in places), "second_entries": pool.second[name],
+                "superseded": len(pool.all[name]) - len(rows), "due": len(due), "missing": len(missing),
+                "percent_missing": percent(len(missing), len(due)), "scored": len(rows_of(scored)) if scored.exists() else "",
+            }
+            if pool.kind(name) == "questionnaire":
+                asked, empty = (sum(int(column[field]) for column in columns[name]) for field in ("asked", "missing"))
+                expected |= {"cells": asked, "cells_missing": empty, "percent_cells_missing": percent(empty, asked)}
+        for field, value in expected.items():
+            same(f"questionnaires.csv {name} {field}", str(value), row[field])
+
+
+def check_ledger(pool, folder):
+    found = {(row["scale"], row["day"]): row for row in rows_of(folder / "ledger.csv")}
+    expected = defaultdict(Counter)
+    name_of = re.compile(r"(.+)_(\d{4}-\d{2}-\d{2})_\d{2}-\d{2}-\d{2}(?:-\d+)?\.json")
+    for path in (pool.folder / "raw_data").glob("*.json"):
+        if (parts := name_of.fullmatch(path.name)) and parts[1] in pool.all:
+            page = expected[parts[1], parts[2]]
+            page["raw_files"] += 1
+            page["archived"] += len(json.loads(path.read_bytes()))
+    for name, rows in pool.all.items():
+        for row in rows:
+            parts = name_of.fullmatch(row["_first_seen"])
+            expected[name, parts[2] if parts else ""]["combined"] += 1
+    deletions = pool.folder / "deletions.jsonl"
+    if deletions.exists():
+        for line in deletions.read_text().splitlines():
+            entry = json.loads(line)
+            if entry["step"] in ("confirmed", "failed"):
+                expected[entry["scale"], entry["at"][:10]][f"deletions_{entry['step']}"] += 1
+    same("ledger.csv rows", set(expected), set(found))
+    for key in set(expected) & set(found):
+        page = expected[key] | Counter()
+        page["difference"] = page["archived"] - page["combined"]
+        for field in ("raw_files", "archived", "combined", "difference", "deletions_confirmed", "deletions_failed"):
+            same(f"ledger.csv {key} {field}", str(page[field]), found[key][field])
+
+
+def check_checks(pool, folder):
+    found = Counter(row["rule"] for row in rows_of(folder / "checks.csv"))
+    flags = Counter(
+        flag.split(":")[0]
+        for name, rows in pool.tables.items()
+        for row in rows
+        for flag in filter(None, row["_flags"].split(";"))
+    )
+    for rule in ("R12", "R13", "R16", "repeated_id", "no_raw_file"):
+        same(f"checks.csv {rule}", flags[rule], found[rule])
+    same("checks.csv R5", sum(pool.second.values()), found["R5"])
+    same("checks.csv R11", sum(person["test"] for person in pool.people.values()), found["R11"])
+    disagree = sum(
+        bool(pool.given[who][n]) != bool(pool.logged[who][n]) for who in set(pool.people) | set(pool.last) for n in pool.due(who)
+    )
+    same("checks.csv S1", disagree if "TaskLog" in pool.tables else 0, found["S1"])
+    same("checks.csv S5", sum(pool.extra.values()), found["S5"] + found["R9"])
+    return sum(found.values())
+
+
+def main():
+    folder, study = Path(sys.argv[1]), tomllib.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    pool, reports = Pool(folder, study), folder / "reports"
+    columns = check_columns(pool, reports)
+    journeys = check_participants(pool, reports)
+    check_attrition(pool, reports, journeys)
+    check_questionnaires(pool, reports, journeys)
+    check_ledger(pool, reports)
+    findings = check_checks(pool, reports)
+    for problem in problems[:40]:
+        print(problem)
+    print(f"{len(journeys)} participants, {columns} columns, {len(pool.tables)} tables, {findings} findings: {len(problems)} differences")
+    sys.exit(1 if problems or not journeys else 0)
+
+
+main()
