@@ -60,19 +60,21 @@ impl From<Exit> for std::process::ExitCode {
 pub struct Fault {
     pub exit: Exit,
     pub message: String,
+    /// The message is laid out already: `error: ...` stands before each part of it.
+    rendered: bool,
 }
 
 impl Fault {
     /// A mistake of the caller: exit 2.
     #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into() }
+        Self { exit: Exit::Usage, message: message.into(), rendered: false }
     }
 
     /// Something that did not work: exit 1.
     #[must_use]
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, message: message.into() }
+        Self { exit: Exit::Failed, message: message.into(), rendered: false }
     }
 }
 
@@ -84,7 +86,7 @@ impl fmt::Display for Fault {
 
 impl From<crate::config::error::Problems> for Fault {
     fn from(problems: crate::config::error::Problems) -> Self {
-        Self::usage(problems.to_string())
+        Self { exit: Exit::Usage, message: problems.render(crate::config::error::colour()), rendered: true }
     }
 }
 
@@ -103,7 +105,7 @@ pub fn main() -> Exit {
         Ok(exit) => exit,
         Err(fault) => {
             let message = fault.message.trim_end();
-            if message.starts_with("error: ") {
+            if fault.rendered {
                 eprintln!("{message}");
             } else if !message.is_empty() {
                 eprintln!("error: {message}");

@@ -3,6 +3,7 @@
 pub mod alerts;
 mod alerts_file;
 pub mod error;
+pub mod mask;
 pub mod pipeline;
 mod pipeline_file;
 pub mod scales;
@@ -10,15 +11,19 @@ pub mod secret;
 pub mod section;
 pub mod servers;
 mod servers_file;
+mod task_file;
+mod task_graph;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::alerts::Alerts;
-use crate::config::error::Problems;
+use crate::config::error::{Problems, Source};
 use crate::config::pipeline::Pipeline;
+use crate::config::pipeline_file::Read;
 use crate::config::servers::Servers;
+use crate::study::name::ServerName;
 use crate::study::scale::Studies;
 
 /// Everything people wrote, read and checked as a whole. Tasks are made from it.
@@ -43,7 +48,7 @@ impl Project {
     /// # Errors
     /// Every mistake of every file at once.
     pub fn load(file: Option<&Path>, start: &Path) -> Result<Self, Problems> {
-        let mut problems = Problems::default();
+        let mut problems = Problems::below(start);
         let Some(path) = find(file, start) else {
             let here = start.join("Pipeline.toml");
             let hint = "`mtdata init` writes one here; `mtdata -f FILE` names another".to_owned();
@@ -51,20 +56,24 @@ impl Project {
             return Err(problems);
         };
         let root = path.parent().unwrap_or(start).to_owned();
+        problems.root.clone_from(&root);
         let Some(source) = problems.read(&path) else { return Err(problems) };
         let problems = RefCell::new(problems);
-        let Some(pipeline) = pipeline_file::read(&source, &root, &problems) else { return Err(problems.into_inner()) };
-        let data = &pipeline.data;
-        let open = |path: &Path| problems.borrow_mut().read(&root.join(path));
-        let servers =
-            open(&data.servers).map(|source| servers_file::read(&source, &root, &root.join(&data.pool), &problems));
-        let alerts = data.alerts.as_deref().and_then(open);
+        let Some(read) = pipeline_file::read(&source, &root, &problems) else {
+            return Err(problems.into_inner().ordered());
+        };
+        let pipeline = &read.pipeline;
+        let servers = named_file(&read, "servers", &pipeline.data.servers, &problems)
+            .map(|source| servers_file::read(&source, &root, &root.join(&pipeline.data.pool), &problems));
+        let alerts = pipeline.data.alerts.as_ref().and_then(|path| named_file(&read, "alerts", path, &problems));
         let alerts = alerts.map(|source| alerts_file::read(&source, &root, &problems));
-        let studies = scales::load(&root.join(&pipeline.data.scales), &problems);
-        let servers = servers.unwrap_or_default();
-        check_servers(&pipeline, &servers, &problems);
-        check_studies(&pipeline, &servers, &studies, &problems);
-        let project = Self { pipeline, servers: Arc::new(servers), alerts, studies: Arc::new(studies) };
+        let studies = studies(&read, &problems);
+        if let Some(servers) = &servers {
+            check_servers(&read, &servers.servers, &problems);
+            check_studies(pipeline, servers, &studies, &problems);
+        }
+        let servers = servers.unwrap_or_default().servers;
+        let project = Self { pipeline: read.pipeline, servers: Arc::new(servers), alerts, studies: Arc::new(studies) };
         problems.into_inner().into_result(project)
     }
 }
@@ -77,25 +86,52 @@ fn find(file: Option<&Path>, start: &Path) -> Option<PathBuf> {
     start.ancestors().map(|folder| folder.join("Pipeline.toml")).find(|path| path.is_file())
 }
 
+/// A file that `[data]` names; a missing one is shown where it is named.
+fn named_file(read: &Read, key: &'static str, path: &Path, problems: &RefCell<Problems>) -> Option<Source> {
+    let full = read.pipeline.root.join(path);
+    let Some(place) = read.files.get(key).filter(|_| !full.is_file()) else {
+        return problems.borrow_mut().read(&full);
+    };
+    let message = format!("there is no file {}", path.display());
+    problems.borrow_mut().add(&read.pipeline.source.path, Some(place.clone()), message, None);
+    None
+}
+
+/// All definitions. A folder that is named and missing is a mistake; the default one may be missing.
+fn studies(read: &Read, problems: &RefCell<Problems>) -> Studies {
+    let data = &read.pipeline.data;
+    let folder = read.pipeline.root.join(&data.scales);
+    if let Some(place) = read.files.get("scales").filter(|_| !folder.is_dir()) {
+        let message = format!("there is no folder {}", data.scales.display());
+        problems.borrow_mut().add(&read.pipeline.source.path, Some(place.clone()), message, None);
+    }
+    scales::load(&folder, problems)
+}
+
 /// A server's study has to be one of the definitions.
-fn check_studies(pipeline: &Pipeline, servers: &Servers, studies: &Studies, problems: &RefCell<Problems>) {
+fn check_studies(pipeline: &Pipeline, read: &servers_file::Read, studies: &Studies, problems: &RefCell<Problems>) {
     let path = pipeline.root.join(&pipeline.data.servers);
-    for server in servers.values() {
-        let Some(study) = server.study.as_ref().filter(|study| !studies.contains_key(*study)) else { continue };
-        let near = section::nearest(study, studies.keys().map(String::as_str));
+    for (study, place) in read.studies.iter().filter(|(study, _)| !studies.contains_key(study)) {
+        let known = || studies.keys().map(String::as_str);
         let folder = pipeline.data.scales.display();
-        let message = format!("server `{}` is of the study `{study}`, which {folder} does not define", server.name);
-        problems.borrow_mut().add(&path, None, message, near.map(|near| format!("did you mean `{near}`?")));
+        let hint = section::meant(study, known()).or_else(|| {
+            let all: Vec<&str> = known().collect();
+            (!all.is_empty()).then(|| format!("defined are: {}", all.join(", ")))
+        });
+        let message = format!("there is no study `{study}` in {folder}");
+        problems.borrow_mut().add(&path, Some(place.clone()), message, hint);
     }
 }
 
-fn check_servers(pipeline: &Pipeline, servers: &Servers, problems: &RefCell<Problems>) {
-    for task in &pipeline.tasks {
-        for name in task.servers.iter().flatten().filter(|name| !servers.contains_key(*name)) {
-            let near = section::nearest(name.as_str(), servers.keys().map(crate::study::name::ServerName::as_str));
-            let message = format!("task `{}` names the server `{name}`, which servers.toml does not have", task.name);
-            let hint = near.map(|near| format!("did you mean `{near}`?"));
-            problems.borrow_mut().add(&pipeline.source.path, Some(task.span.clone()), message, hint);
-        }
+/// Servers that tasks name have to be there.
+fn check_servers(read: &Read, servers: &Servers, problems: &RefCell<Problems>) {
+    for (name, place) in read.servers.iter().filter(|(name, _)| !servers.contains_key(name)) {
+        let file = read.pipeline.data.servers.display();
+        let hint = section::meant(name.as_str(), servers.keys().map(ServerName::as_str));
+        let message = format!("there is no server `{name}` in {file}");
+        problems.borrow_mut().add(&read.pipeline.source.path, Some(place.clone()), message, hint);
     }
 }
+
+#[cfg(test)]
+mod tests;

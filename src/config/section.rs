@@ -3,13 +3,16 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::error::{Problems, Source};
+
+/// No wait is longer; clocks can still add it.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 /// A value and where it stands.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +92,14 @@ impl<'t, 'p> Section<'t, 'p> {
         self.table.iter().map(|(key, value)| (&**key.get_ref(), key.span(), Value::new(value)))
     }
 
+    /// All keys with their places, as the file has them.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<(&'t str, Range<usize>, Value<'t>)> {
+        let mut entries: Vec<_> = self.entries().collect();
+        entries.sort_by_key(|(_, span, _)| span.start);
+        entries
+    }
+
     #[must_use]
     pub fn get(&self, key: &'static str) -> Option<Value<'t>> {
         self.asked.borrow_mut().insert(key);
@@ -109,7 +120,29 @@ impl<'t, 'p> Section<'t, 'p> {
     }
 
     pub fn text(&self, key: &'static str) -> Option<String> {
-        self.expect(key, "a text", |value| value.as_str().map(str::to_owned))
+        let text = self.expect(key, "a text", |value| value.as_str().map(str::to_owned))?;
+        if text.chars().any(char::is_control) {
+            let span = self.get(key).map_or_else(|| self.span(), |value| value.span());
+            self.problem(span, format!("`{key}` holds a control character"), None);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A text with its place.
+    pub fn placed_text(&self, key: &'static str) -> Option<(String, Range<usize>)> {
+        let value = self.get(key)?;
+        self.text(key).map(|text| (text, value.span()))
+    }
+
+    /// A path with its place; an empty one would be the project's own folder.
+    pub fn path(&self, key: &'static str) -> Option<(PathBuf, Range<usize>)> {
+        let (text, span) = self.placed_text(key)?;
+        if text.is_empty() {
+            self.problem(span, format!("`{key}` is empty"), Some("leave it out, or name a path".to_owned()));
+            return None;
+        }
+        Some((text.into(), span))
     }
 
     /// A text that must be there.
@@ -126,6 +159,11 @@ impl<'t, 'p> Section<'t, 'p> {
 
     pub fn whole(&self, key: &'static str, least: u64, most: u64) -> Option<u64> {
         let value = self.get(key)?;
+        self.whole_value(key, value, least, most)
+    }
+
+    /// The whole number that a value must be.
+    pub fn whole_value(&self, key: &str, value: Value<'_>, least: u64, most: u64) -> Option<u64> {
         let number = value
             .value
             .as_integer()
@@ -139,12 +177,16 @@ impl<'t, 'p> Section<'t, 'p> {
 
     pub fn duration(&self, key: &'static str) -> Option<Duration> {
         let value = self.get(key)?;
-        let read = value.value.as_str().map(humantime::parse_duration);
-        if let Some(Ok(duration)) = read {
+        let read = value.value.as_str().and_then(|text| humantime::parse_duration(text).ok());
+        if let Some(duration) = read.filter(|duration| (Duration::from_millis(1)..=LONGEST).contains(duration)) {
             return Some(duration);
         }
         let hint = Some("write a number and a unit in quotes: \"90s\", \"2m\", \"1h\"".to_owned());
-        self.problem(value.span(), format!("`{key}` must be a duration"), hint);
+        let message = match read {
+            Some(_) => format!("`{key}` must be longer than nothing and at most ten years"),
+            None => format!("`{key}` must be a duration"),
+        };
+        self.problem(value.span(), message, hint);
         None
     }
 
@@ -158,6 +200,9 @@ impl<'t, 'p> Section<'t, 'p> {
         let mut texts = Vec::new();
         for element in elements {
             match element.value.as_str() {
+                Some(text) if text.contains('\0') => {
+                    self.problem(element.span(), format!("`{key}` holds a control character"), None);
+                }
                 Some(text) => texts.push((text.to_owned(), element.span())),
                 None => self.wrong_kind(key, element, "a list of texts"),
             }
@@ -187,7 +232,9 @@ impl<'t, 'p> Section<'t, 'p> {
         let found = value.value.as_str().and_then(|text| words.iter().find(|(word, _)| *word == text));
         if found.is_none() {
             let all: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            self.problem(value.span(), format!("`{key}` must be one of {}", all.join(", ")), None);
+            let near = value.value.as_str().and_then(|text| nearest(text, words.iter().map(|(word, _)| *word)));
+            let hint = near.map(|near| format!("did you mean \"{near}\"?"));
+            self.problem(value.span(), format!("`{key}` must be one of {}", all.join(", ")), hint);
         }
         found.map(|(_, meaning)| *meaning)
     }
@@ -204,6 +251,12 @@ impl<'t, 'p> Section<'t, 'p> {
             self.problem(span, format!("unknown key `{key}`"), Some(hint));
         }
     }
+}
+
+/// The sentence that names the nearest known name.
+#[must_use]
+pub fn meant<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    nearest(text, known).map(|near| format!("did you mean `{near}`?"))
 }
 
 /// The known name that a person most likely meant.
