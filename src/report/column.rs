@@ -50,6 +50,10 @@ impl ColumnStat {
     }
 
     fn see(&mut self, number: f64, times: u64) {
+        // What people wrote leaves no trace here, a number no more than a word.
+        if self.free_text {
+            return;
+        }
         let (least, most) = self.seen.unwrap_or((number, number));
         self.seen = Some((least.min(number), most.max(number)));
         if self.range.is_none() || self.too_many {
@@ -170,14 +174,6 @@ impl ColumnCounter {
         self.stat.entries += 1;
         if cell.is_empty() {
             self.stat.empty += 1;
-            return;
-        }
-        if self.stat.free_text {
-            if lost(cell) {
-                self.stat.server += 1;
-            } else {
-                self.stat.answered += 1;
-            }
             return;
         }
         let Some(key) = short(cell.as_bytes(), regime) else {

@@ -70,23 +70,37 @@ def number(text):
 class Scale:
     def __init__(self, definition):
         self.kind = definition.get("kind", "questionnaire")
-        self.items = definition.get("items", [])
         self.texts = definition.get("free_text", [])
-        self.lists = definition.get("lists", [])
-        self.range = definition.get("range")
-        self.codes = definition.get("missing", {})
-        self.columns = self.items + self.texts + self.lists
-        self.optional = set(definition.get("optional", []))
+        own = definition.get("column", {})
+        self.ranges, self.values, self.codes, self.columns = {}, {}, {}, []
+        for group in ("items", "choices", "booleans", "free_text", "lists", "dates", "other"):
+            for column in definition.get(group, []):
+                self.columns.append(column)
+                refined = own.get(column, {})
+                if group == "items":
+                    if definition.get("values"):
+                        self.values[column] = definition["values"]
+                    else:
+                        self.ranges[column] = definition.get("range", [None, None])
+                if group == "booleans":
+                    self.values[column] = ["true", "false", "True", "False", "TRUE", "FALSE"]
+                if "range" in refined or "least" in refined:
+                    self.ranges[column] = refined.get("range") or [refined["least"], None]
+                    self.values.pop(column, None)
+                if refined.get("values"):
+                    self.values[column] = refined["values"]
+                    self.ranges.pop(column, None)
+                # The column's own codes come first.
+                codes = list(refined.get("missing", {}).items())
+                self.codes[column] = codes + (list(definition.get("missing", {}).items()) if group != "lists" else [])
 
     def meaning(self, column, cell, day):
         """One of answered, outside, declined, not_asked, server, empty."""
         if cell == "":
             return "empty"
         lost = cell == "\ufffd" or len(cell.encode()) > 1 and set(cell) <= {"?", "\ufffd"}
-        if column not in self.items:
-            return "server" if lost else "answered"
         value = number(cell)
-        for code, meaning in self.codes.items():
+        for code, meaning in self.codes.get(column, []):
             if isinstance(meaning, dict):
                 since, until = (date.fromisoformat(meaning[key]) if key in meaning else None for key in ("since", "until"))
                 if day and (since and day < since or until and day > until):
@@ -94,11 +108,11 @@ class Scale:
                 meaning = meaning["meaning"]
             if cell == code or value is not None and value == number(code):
                 return meaning
-        if value is None:
-            return "server" if lost else "outside"
-        if self.range and not self.range[0] <= value <= self.range[1]:
-            return "outside"
-        return "answered"
+        outside = column in self.values and cell not in self.values[column]
+        if column in self.ranges:
+            least, most = self.ranges[column]
+            outside = value is None or least is not None and value < least or most is not None and value > most
+        return "server" if lost and (outside or column not in self.ranges) else "outside" if outside else "answered"
 
 
 class Pool:
