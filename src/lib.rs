@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod fault;
+pub mod logging;
 pub mod plan;
 pub mod pool;
 pub mod report;
