@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::arguments::{BuildArguments, ProjectArguments, RunOptions, VerbArguments};
+use crate::cli::arguments::{BuildArguments, LogFormat, ProjectArguments, RunOptions, VerbArguments};
 use crate::cli::{Exit, Fault};
 use crate::config::Project;
 use crate::config::pipeline::{Action, ScaleChoice};
@@ -17,18 +17,25 @@ use crate::run::{Request, facts::project_path};
 use crate::tasks::Tasks;
 
 pub fn run(project: &ProjectArguments, arguments: &BuildArguments) -> Result<Exit, Fault> {
+    let log_json = log_json(project);
     let (project, tasks) = open(project)?;
     let (targets, explicit) = chosen(&project, &tasks, &arguments.targets)?;
-    let request = Request { targets, explicit, prune: arguments.prune, ..Request::default() };
+    let request = Request { targets, explicit, prune: arguments.prune, log_json, ..Request::default() };
     carry_out(&project, &tasks, request, &arguments.run)
 }
 
 /// `action` is the verb: it selects the instances of every task with that action.
 pub fn verb(project: &ProjectArguments, action: &str, arguments: &VerbArguments) -> Result<Exit, Fault> {
+    let log_json = log_json(project);
     let (project, tasks) = open(project)?;
     let texts = verb_targets(&project, action, arguments.server.as_deref(), arguments.scale.as_deref())?;
     let (targets, explicit) = chosen(&project, &tasks, &texts)?;
-    carry_out(&project, &tasks, Request { targets, explicit, any: true, ..Request::default() }, &arguments.run)
+    let request = Request { targets, explicit, any: true, log_json, ..Request::default() };
+    carry_out(&project, &tasks, request, &arguments.run)
+}
+
+fn log_json(arguments: &ProjectArguments) -> Option<bool> {
+    arguments.log_format.map(|format| format == LogFormat::Json)
 }
 
 /// Reads the project that the arguments name.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::config::Project;
+use crate::logging;
 use crate::plan::Target;
 use crate::pool::atomic;
 use crate::pool::paths::ServerFolder;
@@ -38,6 +39,8 @@ pub struct Request {
     /// How long to wait for another run's end.
     pub wait: Duration,
     pub prune: bool,
+    /// Lines of the log files as JSON or text, against Pipeline.toml's `[logs]`.
+    pub log_json: Option<bool>,
 }
 
 /// How a run ended, in numbers.
@@ -125,6 +128,11 @@ pub fn build(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
     let runs = home.join("runs");
     let events = EventWriter::new(&id, &runs, request.json).map_err(|error| Refusal::Io(runs.clone(), error))?;
     let mut teller = Teller::new(events, request);
+    let log = logging::start(&pool, &project.pipeline.logs, request.log_json);
+    let span = tracing::info_span!("run", run = %id).entered();
+    if let Err(error) = &log {
+        teller.note(&format!("no log is written, {}: {error}", pool.join("logs").display()));
+    }
     if store.is_damaged() {
         teller.note(
             "the state in .mtdata was damaged and is cut to its sound part; what it no longer knows is built again",
@@ -139,6 +147,10 @@ pub fn build(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
     }
     summary.took = start.elapsed();
     scheduler.finish(&mut summary).map_err(failed)?;
+    drop(span);
+    if let Some(trouble) = log.as_ref().ok().and_then(logging::Guard::trouble) {
+        scheduler.teller.note(&format!("lines of the log are lost: {trouble}"));
+    }
     if let Some(path) = &request.trace {
         scheduler.trace.write(path).map_err(|error| Refusal::Io(path.clone(), error))?;
     }

@@ -4,4 +4,5 @@
 
 mod chain;
 mod commands;
+mod ops;
 mod support;

@@ -1,0 +1,92 @@
+//! What is left for the person who looks at 3 a.m.: the log files.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use mtdata::demo::server::Fault;
+use predicates::str::contains;
+
+use crate::support::{Lab, contents};
+
+const NAMES: [&str; 4] = ["Debug.log", "Daily.log", "Error.log", "Break_down.log"];
+
+fn lines(folder: &Path, name: &str) -> Vec<String> {
+    fs::read_to_string(folder.join(name)).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn each_log_holds_its_levels_and_what_is_critical_stands_in_the_last() {
+    let lab = Lab::new();
+    let logs = lab.root().join("data/logs");
+    lab.build();
+    let sizes = NAMES.map(|name| lines(&logs, name).len());
+    assert!(sizes[0] > sizes[1] && sizes[1] > 0 && sizes[3] == 0, "{sizes:?}");
+    lab.demo.server.plan("GET", "export", Fault::LoginPage, 1);
+    let run = lab.run(&["build"], 1);
+    let id = run.last()["run"].as_str().unwrap();
+    let critical = lines(&logs, "Break_down.log");
+    assert!(
+        !critical.is_empty() && critical.iter().all(|line| line.contains(&format!(" ERROR {id} export/mindtrails")))
+    );
+    for name in &NAMES[..3] {
+        let all = lines(&logs, name);
+        assert!(critical.iter().all(|line| all.contains(line)), "{name}");
+    }
+    lab.mtdata(&["--log-format", "json", "build"]).assert().success();
+    let last: serde_json::Value = serde_json::from_str(lines(&logs, "Daily.log").last().unwrap()).unwrap();
+    assert_eq!((&last["level"], &last["message"]), (&"INFO".into(), &"run finished".into()));
+}
+
+#[test]
+fn logs_of_yesterday_are_laid_aside_by_the_first_run_of_today() {
+    let lab = Lab::new();
+    let logs = lab.root().join("data/logs");
+    lab.mtdata(&["build"]).env("TZ", "America/New_York").assert().success();
+    let before = fs::read(logs.join("Daily.log")).unwrap();
+    let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
+    for name in NAMES {
+        OpenOptions::new().append(true).open(logs.join(name)).unwrap().set_modified(yesterday).unwrap();
+    }
+    let day = chrono::DateTime::<chrono::Utc>::from(yesterday).with_timezone(&chrono_tz::America::New_York);
+    lab.mtdata(&["build"]).env("TZ", "America/New_York").assert().success();
+    assert_eq!(fs::read(logs.join(format!("Daily.log.{}", day.date_naive()))).unwrap(), before);
+    assert!(lines(&logs, "Daily.log").len() < before.split(|byte| *byte == b'\n').count() - 1);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_told_and_stops_nothing() {
+    let lab = Lab::new();
+    fs::create_dir(lab.root().join("data")).ok();
+    fs::write(lab.root().join("data/logs"), "a file where the folder should be").unwrap();
+    lab.mtdata(&["build"]).assert().success().stderr(contains("no log is written"));
+    assert!(lab.server_folder().join("reports/index.html").exists());
+}
+
+#[test]
+fn no_secret_stands_in_logs_events_or_state() {
+    let lab = Lab::new();
+    lab.build();
+    lab.demo.server.plan("GET", "export", Fault::Status(401), 1);
+    lab.run(&["build"], 1);
+    let password = fs::read_to_string(lab.root().join("keys/password")).unwrap();
+    let password = password.trim();
+    let servers = fs::read_to_string(lab.root().join("config/servers.toml")).unwrap();
+    let user = servers.lines().find_map(|line| line.strip_prefix("user")).unwrap().split('"').nth(1).unwrap();
+    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("{user}:{password}"));
+    let key = fs::read_to_string(lab.root().join("keys/private_key.pem")).unwrap();
+    let key = key.lines().nth(5).unwrap();
+    let mut looked_at = 0;
+    for folder in ["data/logs", ".mtdata"] {
+        for (path, bytes) in contents(&lab.root().join(folder)) {
+            looked_at += 1;
+            for secret in [password, basic.as_str(), key] {
+                let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                assert!(!found, "a secret stands in {}", path.display());
+            }
+        }
+    }
+    assert!(looked_at >= 7);
+    assert_eq!(fs::metadata(lab.root().join("data/logs")).unwrap().permissions().mode() & 0o777, 0o750);
+}
