@@ -71,6 +71,9 @@ pub enum Command {
     /// Make key pairs, show fingerprints
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Test the alerts
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// Print a completion script
     Completions(CompletionsArguments),
     /// Print the manual page
@@ -270,6 +273,12 @@ pub enum KeysCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum AlertCommand {
+    /// Send a test mail to all who are told
+    Test,
 }
 
 #[derive(Debug, Clone, Args)]

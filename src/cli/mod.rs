@@ -1,5 +1,6 @@
 //! The words people type: parsed here, each command in a small file of its own.
 
+pub mod alert;
 pub mod arguments;
 pub mod build;
 pub mod check;
@@ -135,6 +136,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Fault> {
         Command::Demo(a) => demo::run(project, a),
         Command::Init(a) => init::run(project, a),
         Command::Keys(a) => keys::run(project, a),
+        Command::Alert(a) => self::alert::run(project, *a),
         Command::Completions(a) => completions::run(project, a),
         Command::Man(a) => man::run(project, a),
     }

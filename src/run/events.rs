@@ -81,8 +81,11 @@ pub enum Event {
         #[serde(flatten)]
         warning: Warning,
     },
+    /// What people were told of this run, or would have been.
     Alert {
-        outcome: String,
+        subjects: Vec<String>,
+        sent: usize,
+        waiting: usize,
     },
     RunFinished {
         outcome: RunOutcome,

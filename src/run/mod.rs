@@ -1,5 +1,6 @@
 //! The plan carried out: servers asked, instances run in parallel, everything recorded and told.
 
+pub mod alarm;
 pub mod contents;
 pub mod events;
 pub mod explanation;
@@ -20,4 +21,4 @@ pub mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use request::{Request, Trouble, build};
+pub use request::{Request, build};

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::alert::Trouble;
 use crate::config::Project;
 use crate::logging;
 use crate::plan::Target;
@@ -15,9 +16,9 @@ use crate::run::lock::{Lock, Refused};
 use crate::run::schedule::Scheduler;
 use crate::run::signals::{Signals, Stop};
 use crate::run::teller::{Loudness, Teller};
-use crate::run::{facts, history, prune};
+use crate::run::{alarm, facts, history, prune};
 use crate::state::Store;
-use crate::task::{Counts, FailureKind};
+use crate::task::Counts;
 use crate::tasks::Tasks;
 
 /// What a build is asked to do.
@@ -58,19 +59,6 @@ pub struct Summary {
     pub took: Duration,
 }
 
-/// Something that a person has to be told at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    pub server: Option<String>,
-    pub target: String,
-    /// `None` for a critical warning, whose code then stands in `code`.
-    pub kind: Option<FailureKind>,
-    /// Stable word: the kind of a failure or the code of a warning.
-    pub code: String,
-    pub message: String,
-    pub advice: Option<String>,
-}
-
 /// Why a run did not begin.
 #[derive(Debug)]
 pub enum Refusal {
@@ -105,6 +93,14 @@ pub fn read_state(project: &Project) -> io::Result<Store> {
 /// # Errors
 /// [`Refusal`]: nothing was run.
 pub fn build(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summary, Refusal> {
+    let result = carry_out(project, tasks, request);
+    if let Err(Refusal::Io(path, error)) = &result {
+        alarm::no_run(project, path, error);
+    }
+    result
+}
+
+fn carry_out(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summary, Refusal> {
     let start = Instant::now();
     let (home, pool) = (home(project), project.pool());
     let make = |folder: &Path, mode| atomic::create_folder(folder, mode).map_err(|e| Refusal::Io(folder.to_owned(), e));
@@ -146,6 +142,7 @@ pub fn build(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
         prune::remove(project, &mut scheduler);
     }
     summary.took = start.elapsed();
+    alarm::tell(project, &mut scheduler, &summary);
     scheduler.finish(&mut summary).map_err(failed)?;
     drop(span);
     if let Some(trouble) = log.as_ref().ok().and_then(logging::Guard::trouble) {

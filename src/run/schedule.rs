@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use petgraph::graph::NodeIndex;
 
+use crate::alert::Trouble;
 use crate::config::Project;
 use crate::config::pipeline::Action;
 use crate::plan::expand::Phase;
@@ -20,7 +21,7 @@ use crate::run::contents::Snapshot;
 use crate::run::events::{Event, Outcome, RunOutcome};
 use crate::run::explanation::Causes;
 use crate::run::facts;
-use crate::run::request::{Request, Summary, Trouble};
+use crate::run::request::{Request, Summary};
 use crate::run::signals::{Signals, Stop};
 use crate::run::teller::Teller;
 use crate::run::trace::Trace;
@@ -326,10 +327,11 @@ impl<'r> Scheduler<'r> {
             self.troubles.push(Trouble {
                 server,
                 target: target.to_owned(),
-                kind: None,
                 code: warning.code.to_owned(),
                 message: warning.message.clone(),
                 advice: None,
+                tail: Vec::new(),
+                passing: true,
             });
         }
         self.teller.warned(target, warning);

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use petgraph::graph::NodeIndex;
 
+use crate::alert::Trouble;
 use crate::config::pipeline::{Action, AlertLevel};
 use crate::plan::staleness::Contents;
 use crate::plan::{Instance, Reason};
 use crate::run::events::{FailureRecord, FileRecord, Finished, Outcome};
 use crate::run::facts::project_path;
-use crate::run::request::Trouble;
 use crate::run::schedule::{Scheduler, State, now};
 use crate::run::teller::capped;
 use crate::state::{Content, Manifest, Name, Setback, Stamp};
@@ -87,10 +87,11 @@ impl Scheduler<'_> {
             self.troubles.push(Trouble {
                 server: server.map(ToString::to_string),
                 target: target.to_owned(),
-                kind: Some(failure.kind),
                 code: kind_word(failure.kind),
                 message: failure.message.clone(),
                 advice: failure.advice.clone(),
+                tail: failure.tail.clone(),
+                passing: false,
             });
         }
     }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on has failed
 
+mod alerts;
 mod chain;
 mod commands;
 mod ops;
+mod smtp;
 mod support;

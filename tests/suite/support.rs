@@ -77,7 +77,7 @@ pub struct Run {
 }
 
 impl Run {
-    fn read(stdout: &[u8], stderr: &[u8]) -> Self {
+    pub fn read(stdout: &[u8], stderr: &[u8]) -> Self {
         let lines = std::str::from_utf8(stdout).unwrap().lines();
         let events = lines.map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect();
         Self { events, stderr: String::from_utf8_lossy(stderr).into_owned() }

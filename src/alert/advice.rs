@@ -1,0 +1,96 @@
+//! What each kind of trouble is in plain words, and what to do about it; the same sections stand in docs/runbook.md.
+
+/// A headline and a first thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advice {
+    pub headline: &'static str,
+    pub first: &'static str,
+}
+
+/// By the word of a failure's kind or a warning's code.
+#[must_use]
+pub fn of(code: &str) -> Advice {
+    let (headline, first) = match code {
+        "unreachable" => {
+            ("the server cannot be reached", "See whether the site is up; the next run tries again by itself.")
+        }
+        "tls" => ("the server's certificate is not accepted", "Have the certificate renewed; nothing is sent before."),
+        "refused" => ("the login was refused", "Check user and password in servers.toml with `mtdata check --online`."),
+        "not_json" => {
+            ("the answer is a web page, not data", "Check `url`, user and password with `mtdata check --online`.")
+        }
+        "wrong_shape" => (
+            "the answer is not what it should be",
+            "Look at the kept answer in quarantine/answers; ask who changed the server.",
+        ),
+        "truncated" => {
+            ("the answer was cut short", "Nothing was deleted; if it stays, look at the server's log and proxy.")
+        }
+        "server_error" => {
+            ("the server answers with an error", "Look at the server's log; the next run tries again by itself.")
+        }
+        "timeout" => (
+            "the server did not answer in time",
+            "See whether the site is slow; raise `timeout` if the table is large.",
+        ),
+        "deletion" => (
+            "entries could not be deleted on the server",
+            "They are archived; look whether the server is in export mode.",
+        ),
+        "should_be_gone" => (
+            "entries that were deleted are on the server again",
+            "Ask whether a backup was restored there; they are archived.",
+        ),
+        "key" => (
+            "a private key is missing, refused or opens nothing",
+            "Compare `mtdata keys list` with the study's public key; exports go on.",
+        ),
+        "read" => {
+            ("a file of the pool cannot be read", "Check permissions and the disk; `mtdata verify` says what differs.")
+        }
+        "write" => ("a file could not be written", "Free space or mend the permissions; the next run tries again."),
+        "data" => ("data that no rule covers", "Read the message; `mtdata explain` shows where it came from."),
+        "command" => ("a command of the pipeline failed", "Read its last lines; run it by hand with the same input."),
+        "interrupted" => ("a run was interrupted", "Nothing to do: the next run resumes."),
+        "internal" => ("a mistake in mtdata", "Keep the run's log and report it."),
+        _ => ("something needs a person's eye", "Read the message and the log of the run."),
+    };
+    Advice { headline, first }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::FailureKind as Kind;
+
+    const ALL: [Kind; 17] = [
+        Kind::Unreachable,
+        Kind::Tls,
+        Kind::Refused,
+        Kind::NotJson,
+        Kind::WrongShape,
+        Kind::Truncated,
+        Kind::ServerError,
+        Kind::Timeout,
+        Kind::Deletion,
+        Kind::ShouldBeGone,
+        Kind::Key,
+        Kind::Read,
+        Kind::Write,
+        Kind::Data,
+        Kind::Command,
+        Kind::Interrupted,
+        Kind::Internal,
+    ];
+
+    #[test]
+    fn every_kind_has_words_of_its_own_and_a_section_of_the_runbook() {
+        let runbook = include_str!("../../docs/runbook.md");
+        for kind in ALL {
+            let word = serde_json::to_value(kind).unwrap();
+            let word = word.as_str().unwrap();
+            assert_ne!(of(word), of("anything else"), "{word}");
+            assert!(runbook.lines().any(|line| line == format!("## {word}")), "docs/runbook.md has no section {word}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Who is told what, by a real mail server: once, again after a while, when it is over, and late rather than never.
+
+use std::fs;
+
+use mtdata::demo::server::Fault;
+use predicates::prelude::*;
+use predicates::str::contains;
+
+use crate::smtp::{MailServer, Manner, PASSWORD, USER};
+use crate::support::{Lab, Run, contents};
+
+/// A lab that mails, and its mail server.
+struct Office {
+    lab: Lab,
+    post: MailServer,
+}
+
+impl Office {
+    fn new(manner: Manner) -> Self {
+        let office = Self { lab: Lab::new(), post: MailServer::start(manner) };
+        office.configure(office.post.port, "6h", "");
+        let path = office.lab.root().join("Pipeline.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        if !text.lines().any(|line| line.trim_start().starts_with("alerts")) {
+            fs::write(&path, text.replacen("[data]\n", "[data]\nalerts = \"config/alerts.toml\"\n", 1)).unwrap();
+        }
+        office
+    }
+
+    fn configure(&self, port: u16, repeat_after: &str, more: &str) {
+        let root = self.lab.root();
+        fs::write(root.join("keys/mail"), PASSWORD).unwrap();
+        self.lab.set_mode("keys/mail", 0o600);
+        let text = format!(
+            "[mail]\nsmtp = \"localhost:{port}\"\nuser = \"{USER}\"\npassword = {{ file = \"keys/mail\" }}\n\
+             from = \"mtdata <{USER}>\"\nto = [\"admin@example.edu\", \"gone@example.edu\"]\n\
+             subject_prefix = \"[MindTrails]\"\nrepeat_after = \"{repeat_after}\"\n{more}"
+        );
+        fs::write(root.join("config/alerts.toml"), text).unwrap();
+    }
+
+    fn build(&self, code: i32) -> Run {
+        let mut command = self.lab.mtdata(&["build", "--json"]);
+        let output = command.env("SSL_CERT_FILE", &self.post.authority).output().unwrap();
+        let run = Run::read(&output.stdout, &output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{}", run.stderr);
+        run
+    }
+
+    fn down(&self) {
+        self.lab.demo.server.plan("GET", "export", Fault::LoginPage, 1);
+    }
+
+    fn subjects(&self) -> Vec<String> {
+        self.post.mails().iter().map(|mail| mail.subject().to_owned()).collect()
+    }
+}
+
+const BROKEN: &str = "[MindTrails] mindtrails: the answer is a web page, not data";
+const OVER: &str = "[MindTrails] over: mindtrails: the answer is a web page, not data";
+
+#[test]
+fn a_trouble_is_told_once_and_its_end_once() {
+    let office = Office::new(Manner::Good);
+    office.build(0);
+    assert!(office.post.mails().is_empty());
+    for _ in 0..3 {
+        office.down();
+        office.build(1);
+    }
+    office.build(0);
+    office.build(0);
+    assert_eq!(office.subjects(), [BROKEN, OVER]);
+    let mail = &office.post.mails()[0];
+    assert!(mail.encrypted && mail.login);
+    assert_eq!(mail.to, ["admin@example.edu", "gone@example.edu"]);
+    for part in
+        ["What to do: ", "docs/runbook.md, section `not_json`", "export/mindtrails", "text/html", "Message-ID: <"]
+    {
+        assert!(mail.message.contains(part), "{part}: {}", mail.message);
+    }
+    assert!(office.post.mails()[1].message.contains("in 3 runs"));
+}
+
+#[test]
+fn it_is_told_again_when_it_lasts() {
+    let office = Office::new(Manner::Good);
+    office.configure(office.post.port, "1s", "");
+    office.down();
+    office.build(1);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    office.down();
+    office.build(1);
+    assert_eq!(office.subjects(), [BROKEN, BROKEN]);
+}
+
+#[test]
+fn what_cannot_be_sent_is_sent_in_order_by_a_later_run() {
+    let office = Office::new(Manner::Good);
+    let port = office.post.port;
+    // Nobody listens on port 1.
+    office.configure(1, "6h", "");
+    office.down();
+    let run = office.build(1);
+    assert!(run.stderr.contains("is kept for the next run"), "{}", run.stderr);
+    let run = office.build(0);
+    assert!(run.stderr.contains("is kept for the next run"), "{}", run.stderr);
+    office.configure(port, "6h", "");
+    office.post.behave(Manner::Greylists);
+    office.build(0);
+    assert!(office.post.mails().is_empty());
+    office.post.behave(Manner::Good);
+    let run = office.build(0);
+    assert_eq!(run.stderr, "");
+    assert!(run.events.iter().any(|event| event["event"] == "alert" && event["sent"] == 2 && event["waiting"] == 0));
+    assert_eq!(office.subjects(), [BROKEN, OVER]);
+    office.build(0);
+    assert_eq!(office.post.mails().len(), 2);
+}
+
+#[test]
+fn one_bad_address_silences_nobody() {
+    let office = Office::new(Manner::Picky);
+    office.down();
+    office.build(1);
+    assert_eq!(office.post.mails()[0].to, ["admin@example.edu"]);
+    office.build(0);
+    // The bad address is tried again; the good one gets each mail once and in order.
+    office.build(0);
+    assert_eq!(office.subjects(), [BROKEN, OVER]);
+    office.post.behave(Manner::Good);
+    office.build(0);
+    assert_eq!(office.post.mails()[2..].iter().map(|mail| mail.to.len()).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[test]
+fn nothing_is_said_in_the_open_nor_to_a_stranger() {
+    let office = Office::new(Manner::NoTls);
+    let test = |authority: bool| {
+        let mut command = office.lab.mtdata(&["alert", "test"]);
+        if authority {
+            command.env("SSL_CERT_FILE", &office.post.authority);
+        }
+        command.assert()
+    };
+    test(true).code(1).stderr(contains("did not leave"));
+    office.post.behave(Manner::Good);
+    test(false).code(1).stderr(contains("did not leave").and(contains("ertificate")));
+    assert!(office.post.mails().is_empty());
+    test(true).success().stderr(contains("sent to admin@example.edu"));
+    assert_eq!(office.subjects(), ["[MindTrails] test"]);
+}
+
+#[test]
+fn a_refused_login_is_told_without_the_password() {
+    let office = Office::new(Manner::RefusesLogin);
+    office.down();
+    let run = office.build(1);
+    assert!(run.stderr.contains("535") && run.stderr.contains("***"), "{}", run.stderr);
+    let coded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("\0{USER}\0{PASSWORD}"));
+    assert!(!run.stderr.contains(PASSWORD) && !run.stderr.contains(&coded));
+    for folder in ["data/logs", ".mtdata"] {
+        for (path, bytes) in contents(&office.lab.root().join(folder)) {
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!text.contains(PASSWORD) && !text.contains(&coded), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_command_is_told_as_json() {
+    let office = Office::new(Manner::Good);
+    let told = office.lab.root().join("told.json");
+    let hook = format!("[hook]\ncommand = [\"sh\", \"-c\", \"cat > '{}'\"]\n", told.display());
+    office.configure(office.post.port, "6h", &hook);
+    office.down();
+    office.build(1);
+    let event: serde_json::Value = serde_json::from_slice(&fs::read(told).unwrap()).unwrap();
+    assert_eq!((&event["event"], &event["new"][0]["code"]), (&"alert".into(), &"not_json".into()));
+}
