@@ -52,6 +52,19 @@ pub fn of(code: &str) -> Advice {
         "data" => ("data that no rule covers", "Read the message; `mtdata explain` shows where it came from."),
         "command" => ("a command of the pipeline failed", "Read its last lines; run it by hand with the same input."),
         "interrupted" => ("a run was interrupted", "Nothing to do: the next run resumes."),
+        "still_there" => (
+            "archived entries stay on the server",
+            "Above its limit the site takes no answers; look why they cannot be deleted.",
+        ),
+        "no_export" => ("nothing was exported for a day", "See whether what is scheduled still builds the exports."),
+        "repeated_id" => (
+            "one id stands on the server with two contents",
+            "Both are archived; nothing of that table is deleted until it is cleared up there.",
+        ),
+        "raw_damaged" => {
+            ("a raw file is damaged", "Restore it from a backup; its entries do not count as archived until then.")
+        }
+        "raw_salvaged" => ("a damaged raw file was salvaged", "Restore it from a backup; what could be read is used."),
         "internal" => ("a mistake in mtdata", "Keep the run's log and report it."),
         _ => ("something needs a person's eye", "Read the message and the log of the run."),
     };

@@ -58,6 +58,8 @@ pub enum Command {
     ExplainCheck(ExplainCheckArguments),
     /// The dependency graph
     Graph(GraphArguments),
+    /// Per server: last good export, oldest undeleted entry, entries, failures, free disk
+    Status(JsonArguments),
     /// Look over configuration, keys, pool and mail; writes nothing
     Check(CheckArguments),
     /// Recompute the hashes of outputs and their whole ancestry, and say what differs
@@ -167,6 +169,13 @@ pub struct ReportArguments {
     pub csv: bool,
     #[command(flatten)]
     pub run: RunOptions,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct JsonArguments {
+    /// JSON on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]

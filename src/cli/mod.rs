@@ -15,6 +15,7 @@ pub mod list;
 pub mod man;
 pub mod report;
 pub mod runs;
+pub mod status;
 pub mod verify;
 
 use std::fmt;
@@ -130,6 +131,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Fault> {
         Command::Explain(a) => explain::run(project, a),
         Command::ExplainCheck(a) => explain_check::run(project, a),
         Command::Graph(a) => graph::run(project, a),
+        Command::Status(a) => status::run(project, a),
         Command::Check(a) => check::run(project, a),
         Command::Verify(a) => verify::run(project, a),
         Command::Runs(a) => runs::run(project, a),

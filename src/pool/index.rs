@@ -63,6 +63,34 @@ impl Index {
         Ok(index)
     }
 
+    /// How many entries are recorded of each scale; looks at no raw file and writes nothing.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn recorded(folder: &ServerFolder) -> io::Result<BTreeMap<String, u64>> {
+        let mut scales = BTreeMap::new();
+        let entries = match fs::read_dir(folder.index()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(scales),
+            Err(error) => return Err(error),
+        };
+        for path in entries.map(|entry| entry.map(|entry| entry.path())) {
+            let path = path?;
+            let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".index"));
+            let Some(scale) = name.filter(|name| !name.starts_with('.')) else { continue };
+            let (files, _) = read_segments(&path)?;
+            let mut file = File::open(&path)?;
+            let mut held = HashSet::new();
+            for record in files.values() {
+                each_at(&mut file, record, |identity| {
+                    held.insert(identity);
+                })?;
+            }
+            scales.insert(scale.to_owned(), held.len() as u64);
+        }
+        Ok(scales)
+    }
+
     fn adopt(&mut self, path: &Path, name: &str) -> io::Result<()> {
         let mut entries = Vec::new();
         let reading = read_back(path, |id, bytes| entries.push(Identity::of(id, bytes)))?;

@@ -1,6 +1,6 @@
 //! deletions.jsonl: what was meant to be deleted on the server, what was sent, what is confirmed. Only ever appended to.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -257,6 +257,30 @@ pub fn past_of<'i>(
         }
     })?;
     Ok(known)
+}
+
+/// How many deletions were meant and are not confirmed, and since when the oldest of them waits.
+///
+/// # Errors
+/// Whatever the file system says, except that there is no ledger yet.
+pub fn unconfirmed(folder: &ServerFolder) -> io::Result<(u64, Option<DateTime<Utc>>)> {
+    let file = match File::open(folder.deletions()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, None)),
+        Err(error) => return Err(error),
+    };
+    let mut waiting: HashMap<(String, i64, String), DateTime<Utc>> = HashMap::new();
+    for line in BufReader::new(file).lines() {
+        let line = line?;
+        let Ok(line) = serde_json::from_str::<Line<'_>>(&line) else { continue };
+        let key = (line.scale.to_owned(), line.id, line.hash);
+        match (line.step, DateTime::parse_from_rfc3339(&line.at)) {
+            (Step::Confirmed, _) => drop(waiting.remove(&key)),
+            (_, Ok(at)) => drop(waiting.entry(key).or_insert(at.to_utc())),
+            (_, Err(_)) => {}
+        }
+    }
+    Ok((waiting.len() as u64, waiting.into_values().min()))
 }
 
 /// Entries of a scale that the ledger knows to be gone from the server.

@@ -3,21 +3,33 @@
 use std::io;
 use std::path::Path;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
+use petgraph::graph::NodeIndex;
 
 use crate::alert::{self, Round, Trouble};
 use crate::config::Project;
+use crate::config::pipeline::Action;
+use crate::pool::atomic;
 use crate::run::events::{Event, Outcome, RunOutcome};
+use crate::run::health::{self, Asked, MOST_SILENT, MOST_WAITING, Pulses};
+use crate::run::health_page;
 use crate::run::request::{Summary, home};
 use crate::run::schedule::{Scheduler, State};
+use crate::study::name::ServerName;
 
 /// Stands for the run itself, where a trouble is of no instance.
 const RUN: &str = "run";
 
 /// Tells people what this run met. What cannot be told is a warning, and changes nothing about the run's success.
-pub fn tell(project: &Project, scheduler: &mut Scheduler<'_>, summary: &Summary) {
+pub fn tell(project: &Project, scheduler: &mut Scheduler<'_>, summary: &mut Summary) {
     // Who stops a run knows about it; a run of targets that do not exist saw nothing.
-    if project.alerts.is_none() || summary.outcome == RunOutcome::Interrupted || !summary.unknown.is_empty() {
+    if summary.outcome == RunOutcome::Interrupted || !summary.unknown.is_empty() {
+        return;
+    }
+    let now = Utc::now();
+    let pulses = feel(project, scheduler, now);
+    summary.troubles.extend(quiet_troubles(project, &pulses, now));
+    if project.alerts.is_none() {
         return;
     }
     let round = Round {
@@ -27,7 +39,7 @@ pub fn tell(project: &Project, scheduler: &mut Scheduler<'_>, summary: &Summary)
         is_well: &|target| scheduler.is_well(target),
         good: summary.outcome == RunOutcome::Ok,
     };
-    let outcome = alert::dispatch(project.alerts.as_ref(), &home(project), &round, Utc::now());
+    let outcome = alert::dispatch(project.alerts.as_ref(), &home(project), &round, now);
     for warning in &outcome.warnings {
         scheduler.teller.note(warning);
     }
@@ -35,6 +47,63 @@ pub fn tell(project: &Project, scheduler: &mut Scheduler<'_>, summary: &Summary)
         let alert::Outcome { composed, sent, waiting, .. } = outcome;
         scheduler.teller.event(&Event::Alert { subjects: composed, sent, waiting });
     }
+}
+
+/// Keeps how each server's exports went, and the page that says so.
+fn feel(project: &Project, scheduler: &mut Scheduler<'_>, now: DateTime<Utc>) -> Pulses {
+    let home = home(project);
+    let before = Pulses::load(&home);
+    let mut pulses = before.clone();
+    for server in project.servers.keys() {
+        if let Some(asked) = scheduler.asked(server) {
+            pulses.servers.entry(server.to_string()).or_default().observe(&asked, now);
+        }
+    }
+    let page = project.pool().join("status.html");
+    let built = scheduler.tally.get(&Outcome::Built).is_some_and(|number| *number > 0);
+    let calm = |pulses: &Pulses| -> Vec<_> {
+        let still = |pulse: &health::Pulse| {
+            (pulse.last_good.is_some(), pulse.failing_since, pulse.failure.clone(), pulse.pending)
+        };
+        pulses.servers.iter().map(|(name, pulse)| (name.clone(), still(pulse))).collect()
+    };
+    let stored = if pulses == before { Ok(()) } else { pulses.store(&home) };
+    let written = if built || calm(&pulses) != calm(&before) || scheduler.has_failures() || !page.exists() {
+        let all = health::look(project, &scheduler.store, &pulses);
+        all.and_then(|all| atomic::write(&page, atomic::SHARED, health_page::render(&all).as_bytes()).map(drop))
+    } else {
+        Ok(())
+    };
+    if let Err(error) = stored.and(written) {
+        scheduler.teller.note(&format!("how the exports are doing cannot be kept: {error}"));
+    }
+    pulses
+}
+
+/// What goes wrong without any failure: entries that stay on the server, exports that are never asked for.
+fn quiet_troubles(project: &Project, pulses: &Pulses, now: DateTime<Utc>) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    let ready = project.servers.values().filter(|server| server.ready);
+    for (server, pulse) in ready.filter_map(|s| pulses.servers.get(s.name.as_str()).map(|pulse| (s, pulse))) {
+        let mut add = |code: &str, message: String| {
+            troubles.push(Trouble {
+                server: Some(server.name.to_string()),
+                target: format!("{RUN}/{}", server.name),
+                code: code.to_owned(),
+                message,
+                advice: None,
+                tail: Vec::new(),
+                passing: false,
+            });
+        };
+        if let Some(since) = pulse.pending_since.filter(|since| server.delete_mode && now - *since > MOST_WAITING) {
+            add("still_there", format!("{} entries wait on the server since {since:.0}", pulse.pending));
+        }
+        if let Some(good) = pulse.last_good.filter(|good| now - *good > MOST_SILENT && pulse.failing_since.is_none()) {
+            add("no_export", format!("the last good export was at {good:.0}, though runs go on"));
+        }
+    }
+    troubles
 }
 
 /// Tells people that a run could not even begin, or could not keep what it did.
@@ -61,9 +130,40 @@ pub fn no_run(project: &Project, path: &Path, error: &io::Error) {
 }
 
 impl Scheduler<'_> {
+    /// How the asking of a server went; `None` when this run did not ask it.
+    fn asked(&self, server: &ServerName) -> Option<Asked> {
+        let failure = self.why_not_listed(server).map(|failure| failure.message.clone());
+        let listed = self.facts.servers.get(server).is_some_and(|facts| facts.listing_seen);
+        if !listed && failure.is_none() {
+            return None;
+        }
+        let exports = self.graph.nodes.node_indices().filter(|node| {
+            let instance = &self.graph.nodes[*node];
+            instance.axes.server.as_ref() == Some(server)
+                && self.project.pipeline.tasks[instance.task].action == Action::Export
+        });
+        let bad = |node: &NodeIndex| match self.states.get(node.index()) {
+            Some(State::Ended(outcome)) => outcome.is_bad(),
+            _ => false,
+        };
+        let failed = exports.filter(bad).map(|node| {
+            let setback = self.store.setback(self.graph.nodes[node].target);
+            setback.map_or_else(String::new, |setback| self.store.names.text(setback.message).to_string())
+        });
+        let failure = failure.or_else(|| failed.into_iter().next());
+        let pending = self.pending.get(server).copied().unwrap_or_default();
+        // A run of some targets does not see what waits in the others.
+        Some(Asked { failure, pending: (pending > 0 || !self.request.explicit).then_some(pending) })
+    }
+
+    fn has_failures(&self) -> bool {
+        self.tally.get(&Outcome::Failed).is_some_and(|number| *number > 0)
+    }
+
     /// Whether this run found a target to be well: an instance, a server's listing, the run itself.
     fn is_well(&self, target: &str) -> bool {
-        if target == RUN {
+        // A quiet trouble is judged by every run.
+        if target.split('/').next() == Some(RUN) {
             return self.broken_state.is_none();
         }
         let name = self.store.names.find(target);

@@ -5,6 +5,8 @@ pub mod contents;
 pub mod events;
 pub mod explanation;
 pub mod facts;
+pub mod health;
+pub mod health_page;
 pub mod history;
 pub mod lock;
 pub mod preview;

@@ -142,7 +142,7 @@ fn carry_out(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
         prune::remove(project, &mut scheduler);
     }
     summary.took = start.elapsed();
-    alarm::tell(project, &mut scheduler, &summary);
+    alarm::tell(project, &mut scheduler, &mut summary);
     scheduler.finish(&mut summary).map_err(failed)?;
     drop(span);
     if let Some(trouble) = log.as_ref().ok().and_then(logging::Guard::trouble) {

@@ -91,6 +91,8 @@ pub struct Scheduler<'r> {
     pub(super) counts: Counts,
     pub(super) warnings: u64,
     pub(super) troubles: Vec<Trouble>,
+    /// Entries that could not be deleted in this run.
+    pub(super) pending: BTreeMap<ServerName, u64>,
     unknown: Vec<String>,
     cancel: Cancel,
     /// No new instance is started.
@@ -149,6 +151,7 @@ impl<'r> Scheduler<'r> {
             counts: Counts::default(),
             warnings: 0,
             troubles: Vec::new(),
+            pending: BTreeMap::new(),
             unknown: Vec::new(),
             cancel: Cancel::default(),
             halted: false,
@@ -616,6 +619,10 @@ impl<'r> Scheduler<'r> {
         self.teller.progress().start(node, &target);
         self.teller.started(&target, &reason);
         job
+    }
+
+    pub(super) fn why_not_listed(&self, server: &ServerName) -> Option<&Failure> {
+        self.servers.get(server).and_then(|progress| progress.listing_failed.as_ref())
     }
 
     fn summary(&mut self, stop: Option<Stop>) -> Summary {

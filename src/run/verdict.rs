@@ -136,6 +136,9 @@ impl Scheduler<'_> {
                 failure.kind.is_critical()
             }
         };
+        if let Some(server) = &self.graph.nodes[node].axes.server {
+            *self.pending.entry(server.clone()).or_default() += finished.counts.get(Count::DeletePending);
+        }
         let outcome = finished.outcome;
         let category = self.project.pipeline.tasks[self.graph.nodes[node].task].name.as_str();
         self.trace.add(&finished.target, category, began, took, outcome.word());

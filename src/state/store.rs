@@ -122,6 +122,11 @@ impl Store {
     }
 
     /// In no order.
+    pub fn setbacks(&self) -> impl Iterator<Item = (Name, &Setback)> {
+        self.setbacks.iter().map(|(&target, setback)| (target, setback))
+    }
+
+    /// In no order.
     pub fn manifests(&self) -> impl Iterator<Item = (Name, &Manifest)> {
         self.manifests.iter().map(|(&target, manifest)| (target, manifest))
     }

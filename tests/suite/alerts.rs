@@ -52,7 +52,7 @@ impl Office {
     }
 
     fn subjects(&self) -> Vec<String> {
-        self.post.mails().iter().map(|mail| mail.subject().to_owned()).collect()
+        self.post.mails().iter().map(crate::smtp::Received::subject).collect()
     }
 }
 
@@ -177,4 +177,24 @@ fn a_command_is_told_as_json() {
     office.build(1);
     let event: serde_json::Value = serde_json::from_slice(&fs::read(told).unwrap()).unwrap();
     assert_eq!((&event["event"], &event["new"][0]["code"]), (&"alert".into(), &"not_json".into()));
+}
+
+#[test]
+fn entries_that_stay_on_the_server_without_any_failure_are_told() {
+    let office = Office::new(Manner::Good);
+    for content in ["1", "2"] {
+        office.lab.demo.server.add("Affect", 9001, &format!("{{\"id\":9001,\"posFeelings\":{content}}}"));
+    }
+    office.build(0);
+    assert_eq!(office.subjects(), ["[MindTrails] mindtrails: one id stands on the server with two contents"]);
+    let path = office.lab.root().join(".mtdata/health.json");
+    let mut health: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let pulse = &mut health["servers"]["mindtrails"];
+    assert!(pulse["pending"].as_u64().unwrap() > 0);
+    let long_ago = chrono::Utc::now() - chrono::TimeDelta::hours(5);
+    pulse["pending_since"] = long_ago.to_rfc3339().into();
+    fs::write(&path, health.to_string()).unwrap();
+    office.build(0);
+    office.build(0);
+    assert_eq!(office.subjects()[1..], ["[MindTrails] mindtrails: archived entries stay on the server"]);
 }

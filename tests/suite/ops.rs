@@ -55,6 +55,71 @@ fn logs_of_yesterday_are_laid_aside_by_the_first_run_of_today() {
     assert!(lines(&logs, "Daily.log").len() < before.split(|byte| *byte == b'\n').count() - 1);
 }
 
+/// What `status --json` says of the demo's server.
+fn status(lab: &Lab) -> serde_json::Value {
+    let output = lab.mtdata(&["status", "--json"]).output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()[0].clone()
+}
+
+#[test]
+fn status_tells_what_is_so() {
+    let lab = Lab::new();
+    let nothing = status(&lab);
+    assert!(nothing["last_good"].is_null() && nothing["entries"] == 0);
+    let run = lab.build();
+    let fine = status(&lab);
+    assert_eq!(fine["entries"].as_u64(), Some(run.count("stored")));
+    assert_eq!(fine["undecryptable"].as_u64(), Some(run.count("quarantined")));
+    assert!(fine["free_disk"].as_u64().unwrap() > 0 && fine["failures"].as_array().unwrap().is_empty());
+    assert!(fine["oldest_undeleted"].is_null() && fine["pending"] == 0);
+    lab.demo.server.plan("GET", "export", Fault::LoginPage, 1);
+    lab.run(&["build"], 1);
+    let broken = status(&lab);
+    assert_eq!(broken["last_good"], fine["last_good"]);
+    assert!(broken["failure"].as_str().unwrap().contains("is a web page, not data"));
+    assert!(!broken["failures"].as_array().unwrap().is_empty());
+    lab.mtdata(&["status"]).assert().success().stdout(contains("! since "));
+    lab.build();
+    let again = status(&lab);
+    assert!(again["failing_since"].is_null() && again["last_good"].as_str() > fine["last_good"].as_str());
+    assert!(again["failures"].as_array().unwrap().is_empty(), "{again}");
+}
+
+#[test]
+fn what_the_server_keeps_against_our_will_is_counted() {
+    let lab = Lab::new();
+    lab.build();
+    lab.demo.server.add("Affect", 9001, r#"{"id":9001,"participant":100,"session":"firstSession"}"#);
+    lab.demo.server.plan("DELETE", "export/Affect/9001", Fault::Status(404), 1);
+    // Whether that is a failure is another test's matter.
+    lab.mtdata(&["build"]).output().unwrap();
+    let kept = status(&lab);
+    assert!(kept["undeleted"] == 1 && !kept["oldest_undeleted"].is_null(), "{kept}");
+    lab.build();
+    assert_eq!(status(&lab)["undeleted"], 0);
+}
+
+#[test]
+fn the_page_moves_only_when_something_happens() {
+    let lab = Lab::new();
+    lab.build();
+    let page = lab.root().join("data/status.html");
+    let read = || (fs::read_to_string(&page).unwrap(), fs::metadata(&page).unwrap().modified().unwrap());
+    let fine = read();
+    assert!(fine.0.contains("Exports are fine") && !fine.0.contains("https://"));
+    lab.build();
+    assert_eq!(read(), fine);
+    lab.demo.server.plan("GET", "export", Fault::LoginPage, 2);
+    lab.run(&["build"], 1);
+    let broken = read();
+    assert!(broken.0.contains("Exports fail since") && broken.0.contains("is a web page, not data"));
+    lab.run(&["build"], 1);
+    assert_eq!(read(), broken);
+    lab.build();
+    assert_eq!(read().0, fine.0);
+}
+
 #[test]
 fn a_log_that_cannot_be_written_is_told_and_stops_nothing() {
     let lab = Lab::new();

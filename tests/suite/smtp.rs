@@ -39,8 +39,9 @@ pub struct Received {
 }
 
 impl Received {
-    pub fn subject(&self) -> &str {
-        self.message.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap()
+    pub fn subject(&self) -> String {
+        let head = self.message.split("\n\n").next().unwrap().replace("\n ", " ");
+        head.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap().to_owned()
     }
 }
 
