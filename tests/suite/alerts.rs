@@ -10,13 +10,13 @@ use crate::smtp::{MailServer, Manner, PASSWORD, USER};
 use crate::support::{Lab, Run, contents};
 
 /// A lab that mails, and its mail server.
-struct Office {
-    lab: Lab,
-    post: MailServer,
+pub struct Office {
+    pub lab: Lab,
+    pub post: MailServer,
 }
 
 impl Office {
-    fn new(manner: Manner) -> Self {
+    pub fn new(manner: Manner) -> Self {
         let office = Self { lab: Lab::new(), post: MailServer::start(manner) };
         office.configure(office.post.port, "6h", "");
         let path = office.lab.root().join("Pipeline.toml");
@@ -27,7 +27,7 @@ impl Office {
         office
     }
 
-    fn configure(&self, port: u16, repeat_after: &str, more: &str) {
+    pub fn configure(&self, port: u16, repeat_after: &str, more: &str) {
         let root = self.lab.root();
         fs::write(root.join("keys/mail"), PASSWORD).unwrap();
         self.lab.set_mode("keys/mail", 0o600);
@@ -39,7 +39,7 @@ impl Office {
         fs::write(root.join("config/alerts.toml"), text).unwrap();
     }
 
-    fn build(&self, code: i32) -> Run {
+    pub fn build(&self, code: i32) -> Run {
         let mut command = self.lab.mtdata(&["build", "--json"]);
         let output = command.env("SSL_CERT_FILE", &self.post.authority).output().unwrap();
         let run = Run::read(&output.stdout, &output.stderr);
@@ -51,7 +51,7 @@ impl Office {
         self.lab.demo.server.plan("GET", "export", Fault::LoginPage, 1);
     }
 
-    fn subjects(&self) -> Vec<String> {
+    pub fn subjects(&self) -> Vec<String> {
         self.post.mails().iter().map(crate::smtp::Received::subject).collect()
     }
 }

@@ -184,7 +184,7 @@ fn a_killed_build_loses_nothing() {
 }
 
 /// Every raw file is whole JSON; the table and id of all its entries.
-fn archived(lab: &Lab) -> BTreeSet<(String, i64)> {
+pub fn archived(lab: &Lab) -> BTreeSet<(String, i64)> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(lab.server_folder().join("raw_data")).into_iter().flatten() {
         let name = entry.unwrap().file_name().into_string().unwrap();

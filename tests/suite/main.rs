@@ -7,4 +7,5 @@ mod chain;
 mod commands;
 mod ops;
 mod smtp;
+mod soak;
 mod support;
