@@ -9,6 +9,7 @@ pub struct Advice {
 
 /// By the word of a failure's kind or a warning's code.
 #[must_use]
+#[allow(clippy::too_many_lines)] // one table: what each code means
 pub fn of(code: &str) -> Advice {
     let (headline, first) = match code {
         "unreachable" => {
@@ -61,6 +62,22 @@ pub fn of(code: &str) -> Advice {
             "one id stands on the server with two contents",
             "Both are archived; nothing of that table is deleted until it is cleared up there.",
         ),
+        "changed_id" => (
+            "an archived entry stands on the server with other content",
+            "Both are archived; nothing of that table is deleted until a person has looked which is right.",
+        ),
+        "vanished" => (
+            "entries are gone from the server that nobody deleted here",
+            "They are archived; ask who else deletes there.",
+        ),
+        "deletions_open" => (
+            "a run was broken off while it deleted",
+            "Nothing to do: the table was looked at again, and the ledger says what became of each entry.",
+        ),
+        "benchmark_recomputed" => {
+            ("benchMark.json was missing and is computed again", "Ask what removed it; the raw files hold all it said.")
+        }
+        "strange_table" => ("the listing has a table whose name cannot be used", "Ask who added it to the site."),
         "raw_damaged" => {
             ("a raw file is damaged", "Restore it from a backup; its entries do not count as archived until then.")
         }
