@@ -32,6 +32,7 @@ cat > config/servers.toml <<'TOML'
 ready = false
 url = "https://study.invalid/api/"
 user = "nobody"
+timezone = "America/New_York"
 study = "hostile"
 TOML
 cat > config/scales/hostile.toml <<'TOML'
