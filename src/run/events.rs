@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
@@ -165,8 +166,19 @@ impl EventWriter {
     }
 }
 
-/// A new run's name: sorts by time, and two of one second differ.
+/// A new run's name: sorts by time, and two of one moment differ.
 #[must_use]
 pub fn run_id() -> String {
-    format!("{}-{:x}", Utc::now().format("%Y%m%dT%H%M%S%3fZ"), std::process::id())
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let number = RUNS.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{:x}-{number:x}", Utc::now().format("%Y%m%dT%H%M%S%3fZ"), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn runs_of_one_moment_have_names_of_their_own() {
+        let names: std::collections::HashSet<String> = (0..100).map(|_| super::run_id()).collect();
+        assert_eq!(names.len(), 100);
+    }
 }
