@@ -9,6 +9,7 @@ pub mod listing;
 pub mod mishap;
 pub mod moment;
 pub mod name;
+pub mod people;
 pub mod scale;
 pub mod scoring;
 pub mod server;

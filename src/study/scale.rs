@@ -45,6 +45,10 @@ impl Study {
     }
 }
 
+/// Where the participant of an entry stands, whatever the era.
+pub const PARTICIPANT: &[&str] =
+    &["participant", "participantDAO", "participantRSA", "participantId", "participantdao_id"];
+
 /// All studies, by name.
 pub type Studies = BTreeMap<String, Study>;
 

@@ -16,9 +16,7 @@ use crate::study::scoring::{Scorer, label};
 use crate::task::{Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
 use crate::tasks::combine::definition;
 
-/// Where the participant of an entry stands, whatever the era.
-pub const PARTICIPANT: &[&str] =
-    &["participant", "participantDAO", "participantRSA", "participantId", "participantdao_id"];
+pub use crate::study::scale::PARTICIPANT;
 
 /// The scoring of all servers' scales.
 pub struct Score {

@@ -1,7 +1,25 @@
 //! What goes wrong in real study data, and the rules that find it. They flag, and never drop.
+//!
+//! What a row shows by itself ([`cells`]) stands in its `_flags` already. Then, for one server: [`roster::Roster`] reads who
+//! takes part, [`log::Log`] what they did by TaskLog, and [`table::examine`] each combined table against both, many at
+//! once; [`Seen`] sums up for the rules about accounts. Findings go into a sink one by one, in a fixed order per table.
 
 pub mod catalogue;
+pub mod cells;
+pub mod columns;
+pub mod gaps;
+pub mod groups;
+pub mod ledger;
+pub mod log;
+pub mod order;
+pub mod roster;
+pub mod table;
+pub mod text;
 
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::study::checks::catalogue::Rule;
@@ -24,6 +42,33 @@ impl Severity {
             Self::Notice => "notice",
         }
     }
+}
+
+/// Something a rule found: a row of checks.csv.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding<'f> {
+    pub rule: &'f str,
+    pub scale: &'f str,
+    /// Of the entry; empty where a finding is about several or none.
+    pub id: &'f str,
+    pub participant: &'f str,
+    pub column: &'f str,
+    pub value: &'f str,
+    pub message: Cow<'f, str>,
+    pub severity: Severity,
+}
+
+/// Hands a finding on, unless the study turned its rule off, with the severity that holds there; an error of a rule that
+/// usually is none stays one.
+pub(crate) fn report(study: &Study, sink: &mut impl FnMut(&Finding<'_>), mut finding: Finding<'_>) {
+    if !study.has_rule(finding.rule) {
+        return;
+    }
+    if let Some(rule) = catalogue::rule(finding.rule) {
+        let usual = study.severity(rule);
+        finding.severity = if finding.severity == Severity::Error { Severity::Error } else { usual };
+    }
+    sink(&finding);
 }
 
 /// What a study's definition says otherwise than the catalogue.
@@ -56,5 +101,26 @@ impl Study {
             let usual = catalogue::rule(rule).map(|rule| rule.thresholds).unwrap_or_default();
             usual.iter().find(|(name, ..)| *name == threshold).map_or(0.0, |(_, value, _)| *value)
         })
+    }
+}
+
+/// What the tables of a server show of its accounts, table by table.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// By account: the newest entry, in milliseconds since 1970.
+    pub last: Vec<Option<i64>>,
+    /// The newest entry of all.
+    pub now: Option<i64>,
+}
+
+impl Seen {
+    pub fn merge(&mut self, other: &Self) {
+        if self.last.len() < other.last.len() {
+            self.last.resize(other.last.len(), None);
+        }
+        for (mine, theirs) in self.last.iter_mut().zip(&other.last) {
+            *mine = (*mine).max(*theirs);
+        }
+        self.now = self.now.max(other.now);
     }
 }

@@ -1,0 +1,125 @@
+//! What TaskLog says: who finished which task of which session, and when.
+
+use std::path::Path;
+
+use csv::ByteRecord;
+
+use super::roster::Roster;
+use crate::study::moment;
+use crate::study::scale::{ScaleKind, Study};
+
+/// One finished task of one participant: where the schedule places it, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Act {
+    pub slot: u32,
+    pub person: u32,
+    /// Milliseconds since 1970; `i64::MAX` when the date could not be read.
+    pub moment: i64,
+    pub id: i64,
+}
+
+/// TaskLog as far as the schedule knows its tasks.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// False without a TaskLog: nothing disagrees with it then.
+    pub found: bool,
+    /// By slot, then person, then moment.
+    acts: Vec<Act>,
+}
+
+/// One place of the schedule: session, task, tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot<'s> {
+    pub session: usize,
+    pub task: &'s str,
+    pub scale: Option<&'s str>,
+    pub tag: Option<&'s str>,
+}
+
+/// All places of the schedule, in its order.
+#[must_use]
+pub fn slots(study: &Study) -> Vec<Slot<'_>> {
+    let mut all = Vec::new();
+    for (session, defined) in study.sessions.iter().enumerate() {
+        for task in &defined.tasks {
+            let scale = task.scale.as_ref().map(crate::study::name::ScaleName::as_str);
+            let slot = Slot { session, task: &task.name, scale, tag: task.tag.as_deref() };
+            // A task that comes twice without a tag has one place, and several entries.
+            if !all.contains(&slot) {
+                all.push(slot);
+            }
+        }
+    }
+    all
+}
+
+impl Log {
+    /// Reads TaskLog's combined table.
+    ///
+    /// # Errors
+    /// Whatever the file system or the CSV says.
+    pub fn read(study: &Study, roster: &Roster, path: &Path) -> Result<Self, csv::Error> {
+        let slots = slots(study);
+        let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 16).from_path(path)?;
+        let header = reader.byte_headers()?.clone();
+        let at = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|c| c == name.as_bytes()));
+        let (id, current) = (at(&["id"]), at(&["_current"]));
+        let (link, plain) = (at(&["study"]), at(crate::study::scale::PARTICIPANT));
+        let (session, task, tag) = (at(&["sessionName", "session"]), at(&["taskName"]), at(&["tag"]));
+        let date = at(moment::COLUMNS);
+        let mut log = Self { found: true, acts: Vec::new() };
+        let mut record = ByteRecord::new();
+        // The same few labels come again and again.
+        let mut known: std::collections::HashMap<Vec<u8>, Option<u32>> = std::collections::HashMap::new();
+        let mut key = Vec::new();
+        while reader.read_byte_record(&mut record)? {
+            let cell = |at: Option<usize>| at.and_then(|at| record.get(at)).unwrap_or_default();
+            if cell(current) == b"false" {
+                continue;
+            }
+            let person = roster.number_by_study(cell(link)).or_else(|| roster.number(cell(plain)));
+            let Some(person) = person else { continue };
+            key.clear();
+            for part in [session, task, tag] {
+                key.extend_from_slice(cell(part));
+                key.push(0);
+            }
+            let slot = if let Some(slot) = known.get(&key) {
+                *slot
+            } else {
+                let slot = place(study, &slots, cell(session), cell(task), cell(tag));
+                known.insert(key.clone(), slot);
+                slot
+            };
+            let Some(slot) = slot else { continue };
+            let moment = std::str::from_utf8(cell(date)).ok().and_then(moment::millis).unwrap_or(i64::MAX);
+            let id = std::str::from_utf8(cell(id)).ok().and_then(|id| id.parse().ok()).unwrap_or(i64::MAX);
+            log.acts.push(Act { slot, person, moment, id });
+        }
+        log.acts.sort_unstable();
+        Ok(log)
+    }
+
+    /// What was done at one place of the schedule, by person, then moment.
+    #[must_use]
+    pub fn at(&self, slot: usize) -> &[Act] {
+        let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+        let start = self.acts.partition_point(|act| act.slot < slot);
+        let end = self.acts.partition_point(|act| act.slot <= slot);
+        &self.acts[start..end]
+    }
+}
+
+fn place(study: &Study, slots: &[Slot<'_>], session: &[u8], task: &[u8], tag: &[u8]) -> Option<u32> {
+    let session = study.session(std::str::from_utf8(session).ok()?)?;
+    let found = slots.iter().position(|slot| {
+        slot.session == session && slot.task.as_bytes() == task && slot.tag.is_none_or(|known| known.as_bytes() == tag)
+    });
+    found.and_then(|slot| u32::try_from(slot).ok())
+}
+
+/// True for tables of which TaskLog tells.
+#[must_use]
+pub fn is_compared(kind: ScaleKind) -> bool {
+    kind == ScaleKind::Questionnaire
+}
