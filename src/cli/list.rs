@@ -24,7 +24,7 @@ pub fn run(project: &ProjectArguments, arguments: &ListArguments) -> Result<Exit
         if arguments.targets.is_empty() { Vec::new() } else { build::chosen(&project, &tasks, &arguments.targets)?.0 };
     let mut lines: Vec<Line> = found.order.iter().map(|&node| line(&found, node)).collect();
     for (target, paths) in found.orphans(&project) {
-        let paths: Vec<&str> = paths.iter().map(|path| &**found.store.names.text(*path)).collect();
+        let paths: Vec<&str> = paths.iter().map(|path| found.store.names.text(*path)).collect();
         let reason = format!("no longer there; left {}; `build --prune` removes it", paths.join(", "));
         lines.push(Line { target: found.store.names.text(target).to_string(), state: "orphaned", reason });
     }

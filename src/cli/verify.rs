@@ -46,7 +46,7 @@ pub fn run(project: &ProjectArguments, arguments: &VerifyArguments) -> Result<Ex
         .par_iter()
         .flat_map_iter(|(path, uses)| {
             let text = names.text(*path);
-            let now = atomic::hash_file(&root.join(&**text)).map_or(Content::ABSENT, |(hash, _)| hash.into());
+            let now = atomic::hash_file(&root.join(text)).map_or(Content::ABSENT, |(hash, _)| hash.into());
             uses.iter().filter(move |(_, _, content)| *content != now).map(move |(target, role, content)| Difference {
                 path: text.to_string(),
                 target: names.text(*target).to_string(),

@@ -100,7 +100,7 @@ impl DateStyle {
     #[must_use]
     pub fn date(&self, date: NaiveDate) -> String {
         match self {
-            Self::Iso => date.format("%Y-%m-%d").to_string(),
+            Self::Iso => date.to_string(),
             Self::Pattern(pattern) => date.format(pattern).to_string(),
         }
     }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::plan::staleness::Contents;
 use crate::pool::atomic;
+use crate::run::folders::Folders;
 use crate::state::{Content, Name, Seen, Stamp, Store, stamp};
 
 /// Contents by name; only what was looked at is known.
@@ -43,7 +44,11 @@ impl Snapshot {
         open.sort_unstable();
         open.dedup();
         let known = &*store;
-        let look = |path: &Name| (*path, observe(root, known.names.text(*path), known.seen(*path)));
+        let folders = Folders::open(root, open.iter().map(|path| known.names.text(*path)));
+        let look = |path: &Name| {
+            let text = known.names.text(*path);
+            (*path, observe(root, text, folders.stamp(text), known.seen(*path)))
+        };
         let found: Vec<(Name, Looked)> = if open.len() < 64 {
             open.iter().map(look).collect()
         } else {
@@ -70,17 +75,17 @@ impl Snapshot {
         store: &mut Store,
     ) -> io::Result<()> {
         for path in paths {
-            let text = Arc::clone(store.names.text(path));
-            let told = known.iter().find(|(written, ..)| *written == text);
+            let text = store.names.text(path);
+            let told = known.iter().find(|(written, ..)| **written == *text);
             let taken = stamp::now();
-            let looked = match (told, Stamp::of(&root.join(&*text))) {
+            let looked = match (told, Stamp::of(&root.join(text))) {
                 (Some((_, content, size)), Ok(Some(stamp))) if stamp.size == *size => {
                     let seen = Seen { stamp, content: *content, taken };
                     let fresh = (store.seen(path).is_none_or(|old| old.stamp != stamp || old.content != *content))
                         .then_some(seen);
                     Looked { content: *content, fresh }
                 }
-                _ => observe(root, &text, store.seen(path)),
+                (_, stamp) => observe(root, text, stamp, store.seen(path)),
             };
             self.put(path, looked.content);
             if let Some(seen) = looked.fresh {
@@ -97,15 +102,14 @@ struct Looked {
     fresh: Option<Seen>,
 }
 
-fn observe(root: &Path, path: &str, old: Option<&Seen>) -> Looked {
+fn observe(root: &Path, path: &str, stamp: io::Result<Option<Stamp>>, old: Option<&Seen>) -> Looked {
     let absent = Looked { content: Content::ABSENT, fresh: None };
-    let path = root.join(path);
-    let Ok(Some(stamp)) = Stamp::of(&path) else { return absent };
+    let Ok(Some(stamp)) = stamp else { return absent };
     if let Some(old) = old.filter(|old| old.holds(&stamp)) {
         return Looked { content: old.content, fresh: None };
     }
     let taken = stamp::now();
-    match atomic::hash_file(&path) {
+    match atomic::hash_file(&root.join(path)) {
         Ok((hash, _)) => {
             let content = Content::from(hash);
             Looked { content, fresh: Some(Seen { stamp, content, taken }) }

@@ -5,6 +5,7 @@ pub mod contents;
 pub mod events;
 pub mod explanation;
 pub mod facts;
+pub mod folders;
 pub mod health;
 pub mod health_page;
 pub mod history;

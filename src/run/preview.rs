@@ -171,7 +171,7 @@ impl Preview<'_> {
         let mut orphans = Vec::new();
         for (target, manifest) in self.store.manifests().filter(|(target, _)| !present.contains(target)) {
             let left = manifest.outputs.iter().filter(|(path, content)| {
-                !content.is_absent() && !made.contains(path) && root.join(&**self.store.names.text(*path)).exists()
+                !content.is_absent() && !made.contains(path) && root.join(self.store.names.text(*path)).exists()
             });
             let left: Vec<Name> = left.map(|(path, _)| *path).collect();
             if !left.is_empty() {

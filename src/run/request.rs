@@ -113,12 +113,16 @@ fn carry_out(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
     })?;
     let state = home.join("state");
     let failed = |error| Refusal::Io(state.clone(), error);
-    let mut store = Store::read(&state).map_err(failed)?;
-    store.open_for_writing(&state).map_err(failed)?;
     if lock.after_kill {
         sweep(project);
     }
-    let facts = facts::look(project);
+    let (store, facts) = std::thread::scope(|scope| {
+        let store = scope.spawn(|| Store::read(&state));
+        let facts = facts::look(project);
+        (store.join(), facts)
+    });
+    let mut store = store.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(failed)?;
+    store.open_for_writing(&state).map_err(failed)?;
     let signals = Signals::watch().map_err(|error| Refusal::Io(PathBuf::from("signal handlers"), error))?;
     let id = run_id();
     let runs = home.join("runs");

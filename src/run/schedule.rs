@@ -595,18 +595,18 @@ impl<'r> Scheduler<'r> {
         let instance = &self.graph.nodes[node];
         let spec = &self.project.pipeline.tasks[instance.task];
         let names = &self.store.names;
-        let target = Arc::clone(names.text(instance.target));
+        let target: Arc<str> = Arc::from(names.text(instance.target));
         let job = Job {
             node,
             task: self.graph.task(node),
             target: Arc::clone(&target),
             axes: instance.axes.clone(),
             root: &self.project.pipeline.root,
-            inputs: instance.inputs.iter().map(|path| Arc::clone(names.text(*path))).collect(),
+            inputs: instance.inputs.iter().map(|path| Arc::from(names.text(*path))).collect(),
             outputs: instance
                 .outputs
                 .iter()
-                .map(|(path, required)| Output { path: Arc::clone(names.text(*path)), required: *required })
+                .map(|(path, required)| Output { path: Arc::from(names.text(*path)), required: *required })
                 .collect(),
             facts: Arc::clone(&self.facts),
             patience: Patience { retries: spec.retries, timeout: spec.timeout },

@@ -19,7 +19,7 @@ use crate::task::{Count, Counts, Done, Failure, FailureKind, Warning};
 
 impl Scheduler<'_> {
     fn text(&self, name: Name) -> Arc<str> {
-        Arc::clone(self.store.names.text(name))
+        Arc::from(self.store.names.text(name))
     }
 
     fn target(&self, node: NodeIndex) -> Arc<str> {

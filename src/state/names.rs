@@ -1,7 +1,7 @@
 //! Paths, targets and other texts of the state, each kept once and named by a small number.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use string_interner::symbol::{Symbol, SymbolU32};
+use string_interner::{DefaultBackend, StringInterner};
 
 /// A text of [`Names`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,40 +13,37 @@ impl Name {
     pub fn index(self) -> usize {
         self.0 as usize
     }
+
+    fn symbol(self) -> SymbolU32 {
+        SymbolU32::try_from_usize(self.index()).expect("every name was made from a symbol")
+    }
 }
 
 /// All texts, in the order they were first seen.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    texts: Vec<Arc<str>>,
-    ids: HashMap<Arc<str>, Name>,
+    texts: StringInterner<DefaultBackend>,
 }
 
 impl Names {
     /// The name of a text, made if it is new.
     ///
     /// # Panics
-    /// Beyond four thousand million texts.
+    /// Beyond four thousand million texts, which do not fit memory.
     pub fn intern(&mut self, text: &str) -> Name {
-        if let Some(&name) = self.ids.get(text) {
-            return name;
-        }
-        let name =
-            Name(u32::try_from(self.texts.len()).expect("a graph of 4 thousand million texts does not fit memory"));
-        let text: Arc<str> = Arc::from(text);
-        self.texts.push(Arc::clone(&text));
-        self.ids.insert(text, name);
-        name
+        named(self.texts.get_or_intern(text))
     }
 
     #[must_use]
     pub fn find(&self, text: &str) -> Option<Name> {
-        self.ids.get(text).copied()
+        self.texts.get(text).map(named)
     }
 
+    /// # Panics
+    /// For a name of other texts.
     #[must_use]
-    pub fn text(&self, name: Name) -> &Arc<str> {
-        &self.texts[name.index()]
+    pub fn text(&self, name: Name) -> &str {
+        self.texts.resolve(name.symbol()).expect("a name is used only with the texts that made it")
     }
 
     #[must_use]
@@ -60,7 +57,11 @@ impl Names {
     }
 
     /// Texts from the given number on, in order.
-    pub(super) fn from(&self, first: usize) -> impl Iterator<Item = &Arc<str>> {
-        self.texts[first..].iter()
+    pub(super) fn from(&self, first: usize) -> impl Iterator<Item = &str> {
+        (first..self.len()).filter_map(|index| self.texts.resolve(SymbolU32::try_from_usize(index)?))
     }
+}
+
+fn named(symbol: SymbolU32) -> Name {
+    Name(u32::try_from(symbol.to_usize()).expect("a symbol has 32 bits"))
 }

@@ -1,6 +1,6 @@
 //! The state in memory, read from its file and written back change by change.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::io;
 use std::path::Path;
 
@@ -21,8 +21,8 @@ const SMALL: u64 = 1 << 18;
 pub struct Store {
     pub names: Names,
     seen: Vec<Option<Seen>>,
-    manifests: HashMap<Name, Manifest>,
-    setbacks: HashMap<Name, Setback>,
+    manifests: FxHashMap<Name, Manifest>,
+    setbacks: FxHashMap<Name, Setback>,
     /// How many names the file holds.
     written_names: usize,
     pending: Vec<u8>,
@@ -250,7 +250,7 @@ impl Store {
 /// New numbers for the names that are still used.
 #[derive(Default)]
 struct Renamed {
-    new: HashMap<Name, Name>,
+    new: FxHashMap<Name, Name>,
     order: Vec<Name>,
 }
 
