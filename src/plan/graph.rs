@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
+use rayon::prelude::*;
 
 use crate::config::pipeline::{Action, Pipeline};
 use crate::plan::expand::{Key, Phase, keys_of, phases, target_name};
 use crate::plan::target::Selection;
-use crate::state::{Name, Names};
+use crate::state::{Fork, Name};
 use crate::study::name::ServerName;
 use crate::task::{Axes, Declaration, Facts, Task};
 
@@ -28,6 +29,13 @@ pub struct Instance {
     pub parameters: Vec<(Name, Name)>,
     /// A target names it: asked even when not due.
     pub named: bool,
+}
+
+/// An instance before it has its place in the graph.
+struct Sketch {
+    name: String,
+    axes: Axes,
+    declared: Declaration,
 }
 
 /// How one instance hangs on another.
@@ -65,7 +73,7 @@ impl<'p> Graph<'p> {
         server: Option<&ServerName>,
         facts: &Facts,
         selection: &Selection,
-        names: &mut Names,
+        names: &mut Fork<'_>,
     ) -> Vec<NodeIndex> {
         let mut new = Vec::new();
         let servers: BTreeSet<&ServerName> = match server {
@@ -73,17 +81,19 @@ impl<'p> Graph<'p> {
             None => facts.servers.keys().collect(),
         };
         for task in self.in_order(phase) {
-            for key in keys_of(self.pipeline, task, facts, &servers) {
-                if selection.contains(&key) {
-                    self.add(key, facts, selection, names, &mut new);
-                }
+            let mut keys = keys_of(self.pipeline, task, facts, &servers);
+            keys.retain(|key| selection.contains(key));
+            // Pure, and most of the work: on all cores.
+            let sketches: Vec<Vec<Sketch>> = keys.par_iter().map(|key| self.sketch(key, facts, selection)).collect();
+            for (key, sketches) in keys.into_iter().zip(sketches) {
+                self.add(key, sketches, selection, names, &mut new);
             }
         }
         new
     }
 
     /// Everything that is known without asking anybody.
-    pub fn grow_all(&mut self, facts: &Facts, selection: &Selection, names: &mut Names) {
+    pub fn grow_all(&mut self, facts: &Facts, selection: &Selection, names: &mut Fork<'_>) {
         for phase in [Phase::First, Phase::Export, Phase::Server, Phase::Last] {
             self.grow(phase, None, facts, selection, names);
         }
@@ -108,33 +118,44 @@ impl<'p> Graph<'p> {
         order
     }
 
-    fn add(&mut self, key: Key, facts: &Facts, selection: &Selection, names: &mut Names, new: &mut Vec<NodeIndex>) {
+    /// The instances of a key and what they declare.
+    fn sketch(&self, key: &Key, facts: &Facts, selection: &Selection) -> Vec<Sketch> {
         let spec = &self.pipeline.tasks[key.task];
         let dates: Vec<_> = if spec.each.date {
             let seen = key.server.as_ref().and_then(|server| facts.servers.get(server));
             let scale = seen.zip(key.scale.as_ref()).and_then(|(seen, scale)| seen.scales.get(scale));
             let dates = scale.into_iter().flat_map(|scale| &scale.dates).filter(|(_, files)| !files.raw.is_empty());
-            dates
-                .map(|(date, _)| Some(*date))
-                .filter(|date| date.is_some_and(|d| selection.contains_date(&key, d)))
-                .collect()
+            dates.map(|(date, _)| *date).filter(|date| selection.contains_date(key, *date)).map(Some).collect()
         } else {
             vec![None]
         };
-        let before = self.before(&key);
-        let mut nodes = Vec::with_capacity(dates.len());
+        let mut sketches = Vec::with_capacity(dates.len());
         for date in dates {
             let axes = Axes { date, ..key.axes() };
             let declared = self.tasks[key.task].declare(&axes, facts);
-            if declared.outputs.is_empty() && !matches!(spec.action, Action::Export | Action::Command(_)) {
-                continue;
+            if !declared.outputs.is_empty() || matches!(spec.action, Action::Export | Action::Command(_)) {
+                sketches.push(Sketch { name: target_name(spec, &axes), axes, declared });
             }
-            let node = self.insert(&key, axes, &declared, &before, selection.is_named(&key), names);
-            nodes.push(node);
-            new.push(node);
+        }
+        sketches
+    }
+
+    fn add(
+        &mut self,
+        key: Key,
+        sketches: Vec<Sketch>,
+        selection: &Selection,
+        names: &mut Fork<'_>,
+        new: &mut Vec<NodeIndex>,
+    ) {
+        let before = self.before(&key);
+        let by_name = selection.is_named(&key);
+        let first = new.len();
+        for sketch in sketches {
+            new.push(self.insert(key.task, sketch, &before, by_name, names));
         }
         self.keys[key.task].push(key.clone());
-        self.by_key.insert(key, nodes);
+        self.by_key.insert(key, new[first..].to_vec());
     }
 
     /// What instances of this key hang on.
@@ -153,15 +174,14 @@ impl<'p> Graph<'p> {
 
     fn insert(
         &mut self,
-        key: &Key,
-        axes: Axes,
-        declared: &Declaration,
+        task: usize,
+        sketch: Sketch,
         before: &[(NodeIndex, Dependency)],
         by_name: bool,
-        names: &mut Names,
+        names: &mut Fork<'_>,
     ) -> NodeIndex {
-        let spec = &self.pipeline.tasks[key.task];
-        let target = names.intern(&target_name(spec, &axes));
+        let Sketch { name, axes, declared } = sketch;
+        let target = names.intern(&name);
         let both_dated = |node: NodeIndex| axes.date.is_some() && self.nodes[node].axes.date.is_some();
         let joined: Vec<_> =
             before.iter().filter(|(node, _)| !both_dated(*node) || self.nodes[*node].axes.date == axes.date).collect();
@@ -176,10 +196,10 @@ impl<'p> Graph<'p> {
             inputs.retain(|path| seen.insert(*path));
         }
         let instance = Instance {
-            task: key.task,
+            task,
             target,
             axes,
-            revision: self.tasks[key.task].revision(),
+            revision: self.tasks[task].revision(),
             inputs,
             outputs: declared.outputs.iter().map(|output| (names.intern(&output.path), output.required)).collect(),
             parameters: declared.parameters.iter().map(|(k, v)| (names.intern(k), names.intern(v))).collect(),

@@ -150,6 +150,12 @@ impl Target {
         self.segments.len() == 4
     }
 
+    /// True when the target names a scale, a day or some.
+    #[must_use]
+    pub fn is_narrow(&self) -> bool {
+        self.segments.len() > 2
+    }
+
     fn date(&self, key: &Key) -> Option<&Segment> {
         let above = 1 + usize::from(key.server.is_some()) + usize::from(key.scale.is_some());
         self.segments.get(above)

@@ -43,24 +43,32 @@ impl Snapshot {
         let mut open: Vec<Name> = paths.filter(|path| self.get(*path).is_none()).collect();
         open.sort_unstable();
         open.dedup();
-        let known = &*store;
-        let folders = Folders::open(root, open.iter().map(|path| known.names.text(*path)));
-        let look = |path: &Name| {
-            let text = known.names.text(*path);
-            (*path, observe(root, text, folders.stamp(text), known.seen(*path)))
-        };
-        let found: Vec<(Name, Looked)> = if open.len() < 64 {
-            open.iter().map(look).collect()
-        } else {
-            open.par_iter().with_min_len(64).map(look).collect()
-        };
-        for (path, looked) in found {
-            self.put(path, looked.content);
-            if let Some(seen) = looked.fresh {
-                store.record_seen(path, seen)?;
+        for (path, looked) in observe(root, &open, store) {
+            self.keep(path, looked, store)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what [`observe`] has just found of the wanted files; the others may be different when they are needed.
+    ///
+    /// # Errors
+    /// A failed write of the state.
+    pub fn accept(&mut self, glanced: Vec<(Name, Looked)>, wanted: &[Name], store: &mut Store) -> io::Result<()> {
+        let mut needed = vec![false; store.names.len()];
+        for path in wanted {
+            needed[path.index()] = true;
+        }
+        for (path, looked) in glanced {
+            if needed[path.index()] && self.get(path).is_none() {
+                self.keep(path, looked, store)?;
             }
         }
         Ok(())
+    }
+
+    fn keep(&mut self, path: Name, looked: Looked, store: &mut Store) -> io::Result<()> {
+        self.put(path, looked.content);
+        looked.fresh.map_or(Ok(()), |seen| store.record_seen(path, *seen))
     }
 
     /// Looks again at files that a task has just written; `known` are the hashes the writers told.
@@ -83,28 +91,40 @@ impl Snapshot {
                     let seen = Seen { stamp, content: *content, taken };
                     let fresh = (store.seen(path).is_none_or(|old| old.stamp != stamp || old.content != *content))
                         .then_some(seen);
-                    Looked { content: *content, fresh }
+                    Looked { content: *content, fresh: fresh.map(Box::new) }
                 }
-                (_, stamp) => observe(root, text, stamp, store.seen(path)),
+                (_, stamp) => observe_one(root, text, stamp.ok().flatten(), store.seen(path)),
             };
-            self.put(path, looked.content);
-            if let Some(seen) = looked.fresh {
-                store.record_seen(path, seen)?;
-            }
+            self.keep(path, looked, store)?;
         }
         Ok(())
     }
 }
 
-struct Looked {
+/// What a look at a file found.
+#[derive(Debug)]
+pub struct Looked {
     content: Content,
-    /// To be remembered: the old stamp did not vouch.
-    fresh: Option<Seen>,
+    /// To be remembered: the old stamp did not vouch. Rare, so boxed.
+    fresh: Option<Box<Seen>>,
 }
 
-fn observe(root: &Path, path: &str, stamp: io::Result<Option<Stamp>>, old: Option<&Seen>) -> Looked {
+/// Looks at files, in parallel; by name, in the given order.
+pub fn observe(root: &Path, paths: &[Name], store: &Store) -> Vec<(Name, Looked)> {
+    let folders = Folders::open(root, paths.iter().map(|path| store.names.text(*path)));
+    let look = |path: &Name| {
+        let text = store.names.text(*path);
+        (*path, observe_one(root, text, folders.stamp(text).ok().flatten(), store.seen(*path)))
+    };
+    if paths.len() < 64 {
+        return paths.iter().map(look).collect();
+    }
+    paths.par_iter().with_min_len(64).map(look).collect()
+}
+
+fn observe_one(root: &Path, path: &str, stamp: Option<Stamp>, old: Option<&Seen>) -> Looked {
     let absent = Looked { content: Content::ABSENT, fresh: None };
-    let Ok(Some(stamp)) = stamp else { return absent };
+    let Some(stamp) = stamp else { return absent };
     if let Some(old) = old.filter(|old| old.holds(&stamp)) {
         return Looked { content: old.content, fresh: None };
     }
@@ -112,7 +132,7 @@ fn observe(root: &Path, path: &str, stamp: io::Result<Option<Stamp>>, old: Optio
     match atomic::hash_file(&root.join(path)) {
         Ok((hash, _)) => {
             let content = Content::from(hash);
-            Looked { content, fresh: Some(Seen { stamp, content, taken }) }
+            Looked { content, fresh: Some(Box::new(Seen { stamp, content, taken })) }
         }
         Err(_) => absent,
     }

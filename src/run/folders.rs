@@ -49,7 +49,8 @@ impl<'t> Folders<'t> {
             run.1 += 1;
         }
         *wanted.entry(run.0).or_default() += run.1;
-        let known = wanted.into_iter().map(|(folder, files)| (folder, Folder::look(&root.join(folder), files))).collect();
+        let known =
+            wanted.into_iter().map(|(folder, files)| (folder, Folder::look(&root.join(folder), files))).collect();
         Self { root, known }
     }
 

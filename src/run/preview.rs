@@ -60,7 +60,10 @@ pub fn preview<'p>(
     let facts = facts::look(project);
     let selection = Selection::new(&project.pipeline, &facts, targets, explicit);
     let mut graph = Graph::new(&project.pipeline, &tasks.all);
-    graph.grow_all(&facts, &selection, &mut store.names);
+    let mut fork = store.names.fork();
+    graph.grow_all(&facts, &selection, &mut fork);
+    let fresh = fork.into_fresh();
+    store.names.adopt(&fresh);
     let mut snapshot = Snapshot::default();
     let paths: BTreeSet<Name> = graph
         .nodes

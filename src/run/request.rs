@@ -157,6 +157,7 @@ fn carry_out(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
     }
     history::sweep(&runs, project.pipeline.logs.keep_runs);
     lock.release();
+    scheduler.retire();
     Ok(summary)
 }
 

@@ -17,7 +17,7 @@ use crate::plan::expand::Phase;
 use crate::plan::staleness::{Memory, Rhythm, judge};
 use crate::plan::target::servers_to_ask;
 use crate::plan::{Dependency, Graph, Reason, Selection};
-use crate::run::contents::Snapshot;
+use crate::run::contents::{Snapshot, observe};
 use crate::run::events::{Event, Outcome, RunOutcome};
 use crate::run::explanation::Causes;
 use crate::run::facts;
@@ -438,7 +438,16 @@ impl<'r> Scheduler<'r> {
     }
 
     fn add(&mut self, phase: Phase, server: Option<&ServerName>) -> Vec<NodeIndex> {
-        let nodes = self.graph.grow(phase, server, &self.facts, &self.selection, &mut self.store.names);
+        let known = self.known_files(phase, server);
+        let (facts, selection, root) = (&self.facts, &self.selection, &self.project.pipeline.root);
+        let (store, graph) = (&self.store, &mut self.graph);
+        let mut fork = store.names.fork();
+        // What earlier runs knew is nearly always what is needed: the one core draws the graph, the other looks.
+        let (nodes, glanced) = self.pool.install(|| {
+            rayon::join(|| graph.grow(phase, server, facts, selection, &mut fork), || observe(root, &known, store))
+        });
+        let fresh = fork.into_fresh();
+        self.store.names.adopt(&fresh);
         for &node in &nodes {
             let open = |(before, _): &(NodeIndex, Dependency)| !matches!(self.states[before.index()], State::Ended(_));
             let waiting = self.graph.before_node(node).filter(open).count();
@@ -452,10 +461,18 @@ impl<'r> Scheduler<'r> {
         });
         let paths: Vec<Name> = paths.collect();
         let (snapshot, store, root) = (&mut self.snapshot, &mut self.store, &self.project.pipeline.root);
-        if let Err(error) = self.pool.install(|| snapshot.look(root, paths.into_iter(), store)) {
+        let looked = snapshot.accept(glanced, &paths, store);
+        if let Err(error) = looked.and_then(|()| self.pool.install(|| snapshot.look(root, paths.into_iter(), store))) {
             self.broken_state.get_or_insert(error);
         }
         nodes
+    }
+
+    /// Files of a server's folder that earlier runs saw; none where only a part of them can be needed.
+    fn known_files(&self, phase: Phase, server: Option<&ServerName>) -> Vec<Name> {
+        let whole = self.request.targets.iter().all(|target| !target.is_narrow());
+        let folder = server.filter(|_| whole && phase == Phase::Server).and_then(|name| self.facts.servers.get(name));
+        folder.map_or_else(Vec::new, |folder| self.store.seen_below(&folder.path))
     }
 
     /// Decides about all of these that wait for nothing, and about what that lets go on.
@@ -663,6 +680,12 @@ impl<'r> Scheduler<'r> {
         self.teller.done(summary);
         self.store.close()?;
         self.broken_state.take().map_or(Ok(()), Err)
+    }
+
+    /// Ends without giving back the graph piece by piece: the process ends soon, and the system takes it all at once.
+    pub fn retire(self) {
+        let Self { store, graph, facts, snapshot, states, .. } = self;
+        std::mem::forget((store, graph, facts, snapshot, states));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The state's file: frames of records, each with its length and checksum; whatever follows a damaged frame is cut off.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -9,26 +9,49 @@ use std::path::{Path, PathBuf};
 const MAGIC: &[u8; 16] = b"mtdata state 1\n\0";
 const FRAME_HEAD: usize = 8;
 
-/// The payloads of the frames that are whole, and how many bytes they take with the head of the file.
-#[must_use]
-pub fn frames(bytes: &[u8]) -> (Vec<&[u8]>, usize) {
-    let mut frames = Vec::new();
-    if !bytes.starts_with(MAGIC) {
-        return (frames, 0);
+/// Reads the frames of a file one after another, as far as they are whole.
+#[derive(Debug)]
+pub struct Frames<R> {
+    from: R,
+    payload: Vec<u8>,
+    whole: u64,
+}
+
+impl<R: Read> Frames<R> {
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn new(mut from: R) -> io::Result<Self> {
+        let mut magic = Vec::with_capacity(MAGIC.len());
+        from.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic)?;
+        let whole = if magic == MAGIC { MAGIC.len() as u64 } else { 0 };
+        Ok(Self { from, payload: Vec::new(), whole })
     }
-    let mut at = MAGIC.len();
-    while let Some((head, rest)) = bytes[at..].split_first_chunk::<FRAME_HEAD>() {
-        let head = u64::from_le_bytes(*head);
-        let (Ok(length), sum) = (usize::try_from(head & u64::from(u32::MAX)), head >> 32) else { break };
-        let Some(payload) = rest.get(..length) else { break };
+
+    /// The next payload; `None` at the end of what is whole.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn next_payload(&mut self) -> io::Result<Option<&[u8]>> {
+        self.payload.clear();
+        self.from.by_ref().take(FRAME_HEAD as u64).read_to_end(&mut self.payload)?;
+        let Ok(head) = self.payload[..].try_into().map(u64::from_le_bytes) else { return Ok(None) };
+        let (length, sum) = (head & u64::from(u32::MAX), head >> 32);
+        self.payload.clear();
+        // No more memory than there are bytes, whatever a damaged length says.
+        self.from.by_ref().take(length).read_to_end(&mut self.payload)?;
         // An empty frame is never written: a file whose end became zeros after a power cut must not count as frames.
-        if length == 0 || u64::from(crc32fast::hash(payload)) != sum {
-            break;
+        let sound = self.whole > 0 && length > 0 && self.payload.len() as u64 == length;
+        if !sound || u64::from(crc32fast::hash(&self.payload)) != sum {
+            return Ok(None);
         }
-        frames.push(payload);
-        at += FRAME_HEAD + length;
+        self.whole += FRAME_HEAD as u64 + length;
+        Ok(Some(&self.payload))
     }
-    (frames, at)
+
+    /// The bytes of the whole frames so far, with the head of the file.
+    pub fn whole(&self) -> u64 {
+        self.whole
+    }
 }
 
 /// One frame around a payload.
@@ -58,9 +81,9 @@ impl Journal {
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn open(path: &Path, whole: usize) -> io::Result<Self> {
+    pub fn open(path: &Path, whole: u64) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-        let mut journal = Self { path: path.to_owned(), file, length: whole as u64 };
+        let mut journal = Self { path: path.to_owned(), file, length: whole };
         if journal.file.metadata()?.len() != journal.length {
             journal.file.set_len(journal.length)?;
         }

@@ -10,6 +10,6 @@ pub mod stamp;
 pub mod store;
 
 pub use manifest::{Content, Manifest, Setback};
-pub use names::{Name, Names};
+pub use names::{Fork, Name, Names};
 pub use stamp::{Seen, Stamp};
 pub use store::Store;

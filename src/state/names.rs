@@ -26,6 +26,11 @@ pub struct Names {
 }
 
 impl Names {
+    /// With room for so many texts.
+    pub(super) fn with_room(texts: usize) -> Self {
+        Self { texts: StringInterner::with_capacity(texts) }
+    }
+
     /// The name of a text, made if it is new.
     ///
     /// # Panics
@@ -56,9 +61,55 @@ impl Names {
         self.texts.is_empty()
     }
 
+    /// A view to which texts can be added while others read these.
+    #[must_use]
+    pub fn fork(&self) -> Fork<'_> {
+        Fork { base: self, fresh: Self::default() }
+    }
+
+    /// Adds what a fork of these added; its names hold then.
+    pub fn adopt(&mut self, fresh: &Fresh) {
+        debug_assert_eq!(self.len(), fresh.after, "nothing else was added since the fork");
+        for text in fresh.texts.from(0) {
+            self.intern(text);
+        }
+    }
+
     /// Texts from the given number on, in order.
     pub(super) fn from(&self, first: usize) -> impl Iterator<Item = &str> {
         (first..self.len()).filter_map(|index| self.texts.resolve(SymbolU32::try_from_usize(index)?))
+    }
+}
+
+/// Names with others after them that they do not know yet.
+#[derive(Debug)]
+pub struct Fork<'n> {
+    base: &'n Names,
+    fresh: Names,
+}
+
+/// The texts that a fork added.
+#[derive(Debug)]
+pub struct Fresh {
+    after: usize,
+    texts: Names,
+}
+
+impl Fork<'_> {
+    /// The name of a text, made if it is new.
+    ///
+    /// # Panics
+    /// As [`Names::intern`].
+    pub fn intern(&mut self, text: &str) -> Name {
+        self.base.find(text).unwrap_or_else(|| {
+            let number = self.base.len() + self.fresh.intern(text).index();
+            Name(u32::try_from(number).expect("texts beyond four thousand million do not fit memory"))
+        })
+    }
+
+    #[must_use]
+    pub fn into_fresh(self) -> Fresh {
+        Fresh { after: self.base.len(), texts: self.fresh }
     }
 }
 

@@ -1,11 +1,12 @@
 //! The state in memory, read from its file and written back change by change.
 
 use rustc_hash::FxHashMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use crate::pool::atomic;
-use crate::state::journal::{self, Journal};
+use crate::state::journal::{self, Frames, Journal};
 use crate::state::manifest::{Manifest, Setback};
 use crate::state::names::{Name, Names};
 use crate::state::record::{Reader, Record, encode};
@@ -15,6 +16,8 @@ use crate::state::stamp::Seen;
 const FLUSH: usize = 1 << 16;
 /// A file with more superseded than living bytes is written anew, unless it is this small anyway.
 const SMALL: u64 = 1 << 18;
+/// About how much of the file goes with each text; only how much room is made at first hangs on it.
+const BYTES_FOR_A_TEXT: u64 = 128;
 
 /// All manifests, hashes and setbacks.
 #[derive(Debug, Default)]
@@ -28,7 +31,7 @@ pub struct Store {
     pending: Vec<u8>,
     journal: Option<Journal>,
     /// Whole bytes of the file when it was read.
-    whole: usize,
+    whole: u64,
     damaged: bool,
 }
 
@@ -38,30 +41,34 @@ impl Store {
     /// # Errors
     /// When the file is there and cannot be read at all.
     pub fn read(path: &Path) -> io::Result<Self> {
-        match std::fs::read(path) {
-            Ok(bytes) => Ok(Self::parse(&bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        }
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error),
+        };
+        let length = file.metadata()?.len();
+        Self::parse(BufReader::with_capacity(FLUSH, file), length)
     }
 
-    fn parse(bytes: &[u8]) -> Self {
-        let (frames, whole) = journal::frames(bytes);
-        let mut store = Self { whole, damaged: whole != bytes.len(), ..Self::default() };
-        for payload in frames {
+    /// `length`: how many bytes there are.
+    fn parse(bytes: impl Read, length: u64) -> io::Result<Self> {
+        let mut frames = Frames::new(bytes)?;
+        let texts = usize::try_from(length / BYTES_FOR_A_TEXT).unwrap_or_default();
+        let mut store = Self { names: Names::with_room(texts), ..Self::default() };
+        while let Some(payload) = frames.next_payload()? {
             let mut reader = Reader::new(payload, store.names.len());
             while !reader.is_empty() {
                 match reader.record() {
                     Some(record) => store.apply(record),
-                    None => {
-                        // Checksum right, content wrong: written by another version. Start anew rather than guess.
-                        return Self { damaged: true, ..Self::default() };
-                    }
+                    // Checksum right, content wrong: written by another version. Start anew rather than guess.
+                    None => return Ok(Self { damaged: true, ..Self::default() }),
                 }
             }
         }
+        store.whole = frames.whole();
+        store.damaged = store.whole != length;
         store.written_names = store.names.len();
-        store
+        Ok(store)
     }
 
     fn apply(&mut self, record: Record<'_>) {
@@ -109,6 +116,14 @@ impl Store {
     #[must_use]
     pub fn seen(&self, path: Name) -> Option<&Seen> {
         self.seen.get(path.index()).and_then(Option::as_ref)
+    }
+
+    /// Files below a folder that some run looked at, in order.
+    #[must_use]
+    pub fn seen_below(&self, folder: &str) -> Vec<Name> {
+        let below = |name: &Name| self.names.text(*name).strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let seen = self.seen.iter().enumerate().filter(|(_, seen)| seen.is_some());
+        seen.filter_map(|(index, _)| u32::try_from(index).ok().map(Name)).filter(below).collect()
     }
 
     #[must_use]
@@ -195,7 +210,7 @@ impl Store {
     pub fn close(&mut self) -> io::Result<()> {
         self.flush()?;
         let Some(journal) = self.journal.take() else { return Ok(()) };
-        if journal.length() == self.whole as u64 {
+        if journal.length() == self.whole {
             return Ok(());
         }
         if journal.length() > SMALL {
@@ -342,22 +357,23 @@ mod tests {
     fn damage_anywhere_gives_an_earlier_state_and_never_a_refusal() {
         let (folder, path) = written(3);
         let bytes = std::fs::read(&path).unwrap();
-        let (frames, _) = journal::frames(&bytes);
+        let parse = |bytes: &[u8]| Store::parse(bytes, bytes.len() as u64).unwrap();
         let mut earlier = vec![Vec::new()];
         let mut prefix = journal::beginning();
-        for payload in frames {
+        let mut frames = Frames::new(&bytes[..]).unwrap();
+        while let Some(payload) = frames.next_payload().unwrap() {
             journal::frame(payload, &mut prefix);
-            earlier.push(facts(&Store::parse(&prefix)));
+            earlier.push(facts(&parse(&prefix)));
         }
         let other = folder.path().join("other");
         for cut in 0..bytes.len() {
-            assert!(earlier.contains(&facts(&Store::parse(&bytes[..cut]))), "cut at {cut}");
+            assert!(earlier.contains(&facts(&parse(&bytes[..cut]))), "cut at {cut}");
         }
         for at in 0..bytes.len() {
             for bit in [1, 0x80] {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= bit;
-                let store = Store::parse(&damaged);
+                let store = parse(&damaged);
                 assert!(store.is_damaged() && earlier.contains(&facts(&store)), "flipped at {at}");
             }
             let mut damaged = bytes.clone();
