@@ -31,6 +31,9 @@ pub struct Instance {
     pub named: bool,
 }
 
+/// Bounds the memory of what is declared and has no place yet.
+const KEYS_AT_ONCE: usize = 8;
+
 /// An instance before it has its place in the graph.
 struct Sketch {
     name: String,
@@ -83,10 +86,13 @@ impl<'p> Graph<'p> {
         for task in self.in_order(phase) {
             let mut keys = keys_of(self.pipeline, task, facts, &servers);
             keys.retain(|key| selection.contains(key));
-            // Pure, and most of the work: on all cores.
-            let sketches: Vec<Vec<Sketch>> = keys.par_iter().map(|key| self.sketch(key, facts, selection)).collect();
-            for (key, sketches) in keys.into_iter().zip(sketches) {
-                self.add(key, sketches, selection, names, &mut new);
+            for some in keys.chunks(KEYS_AT_ONCE) {
+                // Pure, and most of the work: on all cores.
+                let sketches: Vec<Vec<Sketch>> =
+                    some.par_iter().map(|key| self.sketch(key, facts, selection)).collect();
+                for (key, sketches) in some.iter().zip(sketches) {
+                    self.add(key.clone(), sketches, selection, names, &mut new);
+                }
             }
         }
         new
