@@ -16,7 +16,10 @@ use crate::run::events::Outcome;
 use crate::run::preview::{Standing, preview};
 use crate::run::request::{Request, Summary, build};
 use crate::run::teller::Loudness;
+use crate::task::{Axes, Declaration, Done, Facts, Failure, Task, Work};
 use crate::tasks::Tasks;
+
+mod scales;
 
 /// One step: its output is the text of its inputs and its own word.
 #[derive(Debug, Clone)]
@@ -28,6 +31,32 @@ struct Step {
     needs: Vec<usize>,
     /// It writes only the first letters, so that many changes of its inputs change nothing.
     cuts: bool,
+    /// Of the code that does it.
+    revision: u32,
+}
+
+/// A task of another revision of the program.
+struct Revised(Box<dyn Task>, u32);
+
+impl Task for Revised {
+    fn revision(&self) -> u32 {
+        self.0.revision() + self.1
+    }
+
+    fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
+        self.0.declare(axes, facts)
+    }
+
+    fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
+        self.0.run(work)
+    }
+}
+
+fn tasks(project: &Project, steps: &[Step]) -> Tasks {
+    let mut tasks = Tasks::new(project);
+    let revise = |(task, step): (Box<dyn Task>, &Step)| Box::new(Revised(task, step.revision)) as Box<dyn Task>;
+    tasks.all = tasks.all.into_iter().zip(steps).map(revise).collect();
+    tasks
 }
 
 fn spec(index: usize, step: &Step) -> TaskSpec {
@@ -78,21 +107,32 @@ fn all(project: &Project) -> Vec<Target> {
     project.pipeline.tasks.iter().map(|task| Target::parse(&task.name).unwrap()).collect()
 }
 
+/// For a lock that a command of another test in this process has inherited, until it is really another program.
+const LONG_ENOUGH: Duration = Duration::from_secs(20);
+
 fn run(project: &Project) -> Summary {
+    run_tasks(project, &Tasks::new(project))
+}
+
+fn run_tasks(project: &Project, tasks: &Tasks) -> Summary {
     let request = Request {
         targets: all(project),
         explicit: true,
         loudness: Loudness::Quiet,
         jobs: Some(2),
+        wait: LONG_ENOUGH,
         ..Request::default()
     };
-    build(project, &Tasks::new(project), &request).unwrap()
+    build(project, tasks, &request).unwrap()
 }
 
 /// What a dry run says: surely runs, may run.
 fn plan(project: &Project) -> (usize, usize) {
-    let tasks = Tasks::new(project);
-    let found = preview(project, &tasks, &all(project), true, false).unwrap();
+    plan_tasks(project, &Tasks::new(project))
+}
+
+fn plan_tasks(project: &Project, tasks: &Tasks) -> (usize, usize) {
+    let found = preview(project, tasks, &all(project), true, false).unwrap();
     let count = |wanted: fn(&Standing) -> bool| found.standing.iter().filter(|standing| wanted(standing)).count();
     (count(|s| matches!(s, Standing::WouldRun(_))), count(|s| matches!(s, Standing::MayRun { .. })))
 }
@@ -124,6 +164,11 @@ enum Edit {
     Word(usize, u8),
     AddRead(usize, usize),
     DropRead(usize),
+    /// It needs another earlier step, or one less.
+    AddNeed(usize, usize),
+    DropNeed(usize),
+    Cuts(usize),
+    Revision(usize),
 }
 
 const FILES: usize = 4;
@@ -141,7 +186,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
                 if index == 0 { Vec::new() } else { needs.iter().map(|n| n.index(index)).collect() };
             needs.sort_unstable();
             needs.dedup();
-            Step { word, reads, needs, cuts }
+            Step { word, reads, needs, cuts, revision: 0 }
         };
         raw.into_iter().enumerate().map(make).collect()
     })
@@ -158,7 +203,11 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
         file.clone().prop_map(Edit::DeleteInput),
         (step.clone(), any::<u8>()).prop_map(|(s, w)| Edit::Word(s, w)),
         (step.clone(), file).prop_map(|(s, f)| Edit::AddRead(s, f)),
-        step.prop_map(Edit::DropRead),
+        step.clone().prop_map(Edit::DropRead),
+        (step.clone(), step.clone()).prop_map(|(s, n)| Edit::AddNeed(s, n)),
+        step.clone().prop_map(Edit::DropNeed),
+        step.clone().prop_map(Edit::Cuts),
+        step.prop_map(Edit::Revision),
     ];
     prop::collection::vec(edit, 1..5)
 }
@@ -180,6 +229,16 @@ fn apply(root: &Path, steps: &mut [Step], edit: &Edit) {
         Edit::Word(step, word) => steps[step % count].word = word,
         Edit::AddRead(step, file) => steps[step % count].reads.push(file),
         Edit::DropRead(step) => drop(steps[step % count].reads.pop()),
+        Edit::AddNeed(step, need) => {
+            let step = step % count;
+            let need = need % count;
+            if need < step && !steps[step].needs.contains(&need) {
+                steps[step].needs.push(need);
+            }
+        }
+        Edit::DropNeed(step) => drop(steps[step % count].needs.pop()),
+        Edit::Cuts(step) => steps[step % count].cuts ^= true,
+        Edit::Revision(step) => steps[step % count].revision += 1,
     }
 }
 
@@ -200,11 +259,12 @@ proptest! {
                 apply(root, &mut steps, edit);
             }
             let project = project(root, &steps);
-            let (surely, maybe) = plan(&project);
-            let first = run(&project);
+            let tasks = tasks(&project, &steps);
+            let (surely, maybe) = plan_tasks(&project, &tasks);
+            let first = run_tasks(&project, &tasks);
             prop_assert!(surely <= ran(&first) && ran(&first) <= surely + maybe, "{surely} {maybe} {:?}", first.tasks);
-            prop_assert_eq!(ran(&run(&project)), 0);
-            prop_assert_eq!(plan(&project), (0, 0));
+            prop_assert_eq!(ran(&run_tasks(&project, &tasks)), 0);
+            prop_assert_eq!(plan_tasks(&project, &tasks), (0, 0));
             let scratch = tempfile::tempdir().unwrap();
             fs::create_dir_all(scratch.path().join("in")).unwrap();
             for file in 0..FILES {
@@ -217,7 +277,7 @@ proptest! {
 }
 
 fn step(word: u8, reads: &[usize], needs: &[usize], cuts: bool) -> Step {
-    Step { word, reads: reads.to_vec(), needs: needs.to_vec(), cuts }
+    Step { word, reads: reads.to_vec(), needs: needs.to_vec(), cuts, revision: 0 }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod alerts;
 mod chain;
 mod commands;
+mod kills;
 mod ops;
 mod smtp;
 mod soak;
