@@ -1,18 +1,16 @@
 //! Reading a raw file in any of its shapes: one array, several appended ones, or a day's object of arrays.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 
-use serde_json::value::RawValue;
-
-use crate::study::entry::{Broken, Entries};
+use crate::study::entry::Broken;
+use crate::study::salvage::{self, Piece};
 
 /// Calls `use_entry` with the id and bytes of each entry of a raw file.
 ///
 /// # Errors
-/// [`Broken`], after all entries before the damage.
+/// [`Broken`] with the first damage, after all entries that are whole.
 pub fn each_entry(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> Result<(), Broken> {
     each_entry_of(File::open(path).map_err(Broken::Io)?, use_entry)
 }
@@ -23,7 +21,7 @@ pub struct Reading {
     pub hash: blake3::Hash,
     /// In bytes.
     pub size: u64,
-    /// Entries were given out until here.
+    /// The first damage; all entries that are whole were given out.
     pub result: Result<(), Broken>,
 }
 
@@ -62,45 +60,13 @@ impl Read for Hashing {
 }
 
 fn each_entry_of(source: impl Read, mut use_entry: impl FnMut(Option<i64>, &[u8])) -> Result<(), Broken> {
-    let mut source = BufReader::with_capacity(1 << 16, source);
-    if first_byte(&mut source).map_err(Broken::Io)? == Some(b'{') {
-        for part in daily_parts(source)? {
-            for entry in Entries::new(part.get().as_bytes()) {
-                let entry = entry?;
-                use_entry(entry.id, &entry.bytes);
-            }
-        }
-        return Ok(());
-    }
-    for entry in Entries::appended(source) {
-        let entry = entry?;
-        use_entry(entry.id, &entry.bytes);
-    }
-    Ok(())
-}
-
-/// The first byte that is no white space, left unread.
-fn first_byte(source: &mut impl BufRead) -> io::Result<Option<u8>> {
-    loop {
-        let buffer = source.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(None);
-        }
-        if let Some(at) = buffer.iter().position(|byte| !byte.is_ascii_whitespace()) {
-            return Ok(Some(buffer[at]));
-        }
-        let length = buffer.len();
-        source.consume(length);
-    }
-}
-
-/// Daily files of the first generation hold one object keyed `<Scale>_<TIME>`, each value an answer.
-fn daily_parts(mut source: impl Read) -> Result<Vec<Box<RawValue>>, Broken> {
-    let mut text = Vec::new();
-    source.read_to_end(&mut text).map_err(Broken::Io)?;
-    let parts: BTreeMap<String, Box<RawValue>> =
-        serde_json::from_slice(&text).map_err(|_| Broken::Shape { at: 0, what: "an object that is no JSON begins" })?;
-    Ok(parts.into_values().collect())
+    let mut broken = None;
+    salvage::each(source, |piece| match piece {
+        Piece::Object { id, bytes, .. } => use_entry(id, bytes),
+        Piece::Damage(damage) => drop(broken.get_or_insert(Broken::Shape { at: damage.at, what: damage.why })),
+    })
+    .map_err(Broken::Io)?;
+    broken.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

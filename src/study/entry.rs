@@ -1,9 +1,12 @@
 //! Entries of an answer, cut out of its JSON array byte for byte, one at a time: an answer of any size fits.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// One entry as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,16 +47,36 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-#[derive(Deserialize)]
-struct Head {
-    #[serde(default, deserialize_with = "whole_or_none")]
-    id: Option<i64>,
+/// What an entry says of itself at the first glance.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// `None` when it is absent or no integer; the last one when there are several.
+    pub id: Option<i64>,
+    /// In their order; after a failure, those up to it.
+    pub keys: Vec<String>,
 }
 
-/// Any value; an integer becomes the id.
-fn whole_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    let value: &serde_json::value::RawValue = Deserialize::deserialize(deserializer)?;
-    Ok(value.get().parse().ok())
+impl Head {
+    /// Reads the object at the beginning of `bytes`, whatever follows it.
+    ///
+    /// # Errors
+    /// What serde says is wrong; [`serde_json::Error::is_eof`] when only the end is missing.
+    pub fn read_first(&mut self, bytes: &[u8]) -> Result<(), serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        HeadVisitor { id: &mut self.id, keys: Some(&mut self.keys) }.deserialize(&mut deserializer)
+    }
+}
+
+/// The id of an entry, whose every byte is checked on the way.
+///
+/// # Errors
+/// What serde says is wrong.
+pub fn id(bytes: &[u8]) -> Result<Option<i64>, serde_json::Error> {
+    let mut id = None;
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    HeadVisitor { id: &mut id, keys: None }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(id)
 }
 
 /// An object's bytes checked and its id read.
@@ -61,8 +84,142 @@ fn whole_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Op
 /// # Errors
 /// What serde says is wrong.
 pub fn check(bytes: Vec<u8>) -> Result<Entry, serde_json::Error> {
-    let head: Head = serde_json::from_slice(&bytes)?;
-    Ok(Entry { bytes, id: head.id })
+    let id = id(&bytes)?;
+    Ok(Entry { bytes, id })
+}
+
+struct HeadVisitor<'h> {
+    id: &'h mut Option<i64>,
+    keys: Option<&'h mut Vec<String>>,
+}
+
+impl<'de> DeserializeSeed<'de> for HeadVisitor<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for HeadVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an entry")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            map.next_value_seed(HeadValue { key, head: &mut self })?;
+        }
+        Ok(())
+    }
+}
+
+/// The value of a key, which counts as a key only now that a colon was behind it.
+struct HeadValue<'v, 'h, 'k> {
+    key: Cow<'k, str>,
+    head: &'v mut HeadVisitor<'h>,
+}
+
+impl<'de> DeserializeSeed<'de> for HeadValue<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let is_id = self.key == "id";
+        if let Some(keys) = &mut self.head.keys {
+            keys.push(self.key.into_owned());
+        }
+        if is_id {
+            *self.head.id = Whole::deserialize(deserializer)?.0;
+        } else {
+            IgnoredAny::deserialize(deserializer)?;
+        }
+        Ok(())
+    }
+}
+
+/// Calls `use_field` with each key and the JSON of its value, in the order in which they stand.
+///
+/// # Errors
+/// What serde says is wrong, after the fields before it.
+pub fn fields<'b>(text: &'b str, use_field: impl FnMut(Cow<'b, str>, &'b str)) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_map(FieldsVisitor(use_field))?;
+    deserializer.end()
+}
+
+struct FieldsVisitor<F>(F);
+
+impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for FieldsVisitor<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an entry")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            self.0(key, map.next_value::<&RawValue>()?.get());
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed unless something in it is escaped.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
+
+/// Any value; an integer is the id.
+struct Whole(Option<i64>);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Whole, E> {
+                Ok(Whole(Some(value)))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Whole, E> {
+                Ok(Whole(i64::try_from(value).ok()))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Whole, E> {
+                Ok(Whole(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Whole, E> {
+                Ok(Whole(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Whole, E> {
+                Ok(Whole(None))
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Whole, E> {
+                Ok(Whole(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Whole, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Whole(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Whole, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Whole(None))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
 }
 
 /// The entries of an array, in order.
