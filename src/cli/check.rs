@@ -80,8 +80,7 @@ fn server_files(server: &Server, all: &mut Vec<Found>) {
     let passphrase = passphrase.ok().flatten();
     for path in &server.keys {
         let result = inspect(path).map_err(told).and_then(|bytes| {
-            let pem = std::str::from_utf8(&bytes).unwrap_or_default();
-            let key = Key::from_pem(pem, passphrase.as_ref().map(ExposeSecret::expose_secret));
+            let key = Key::read(&bytes, passphrase.as_ref().map(ExposeSecret::expose_secret));
             key.map(|key| format!("{} bits, {}", key.bits(), key.fingerprint()))
                 .map_err(|bad| format!("the key {}; {}", bad.what, bad.advice))
         });

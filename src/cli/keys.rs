@@ -56,10 +56,9 @@ fn list(project: &ProjectArguments, as_json: bool) -> Result<Exit, Fault> {
             let shown = build::shown(path).display().to_string();
             let passphrase =
                 passphrase.as_ref().and_then(|secret| secret.as_ref().ok()).map(ExposeSecret::expose_secret);
-            let key = inspect(path).map_err(|failure| failure.message).and_then(|bytes| {
-                let pem = std::str::from_utf8(&bytes).unwrap_or_default();
-                Key::from_pem(pem, passphrase).map_err(|bad| format!("{shown} {}", bad.what))
-            });
+            let key = inspect(path)
+                .map_err(|failure| failure.message)
+                .and_then(|bytes| Key::read(&bytes, passphrase).map_err(|bad| format!("{shown} {}", bad.what)));
             match key {
                 Ok(key) => {
                     rows.push((server.name.to_string(), shown, Some((key.bits(), key.fingerprint().to_owned())), None));

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aws_lc_rs::rsa::{Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rsa::hazmat::rsa_decrypt_and_check;
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
 use rsa::traits::PublicKeyParts;
-use rsa::{Pkcs1v15Encrypt, PrivateKey};
+use rsa::{BoxedUint, PrivateKey};
 use zeroize::Zeroizing;
 
 /// Why a key cannot be used: what is wrong, and what to do.
@@ -34,38 +35,47 @@ enum Opener {
 }
 
 impl Key {
-    /// Reads PKCS#1 and PKCS#8, the latter encrypted or not.
+    /// Reads PKCS#1 and PKCS#8, the latter encrypted or not, as PEM or DER.
     ///
     /// # Errors
     /// [`BadKey`].
+    pub fn read(bytes: &[u8], passphrase: Option<&str>) -> Result<Self, BadKey> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if text.contains("-----BEGIN") => Self::from_pem(text, passphrase),
+            _ => Self::from_der(bytes, passphrase),
+        }
+    }
+
+    /// # Errors
+    /// [`BadKey`].
     pub fn from_pem(pem: &str, passphrase: Option<&str>) -> Result<Self, BadKey> {
-        let bad = |what: String, advice| BadKey { what, advice };
         let key = if pem.contains("BEGIN ENCRYPTED PRIVATE KEY") {
-            let Some(passphrase) = passphrase else {
-                return Err(bad(
-                    "is encrypted, and there is no passphrase".to_owned(),
-                    "set `passphrase` in servers.toml",
-                ));
-            };
-            PrivateKey::from_pkcs8_encrypted_pem(pem, passphrase).map_err(|error| {
-                bad(format!("cannot be opened with the passphrase: {error}"), "check the passphrase")
-            })?
+            PrivateKey::from_pkcs8_encrypted_pem(pem, given(passphrase)?).map_err(wrong_passphrase)?
         } else if pem.contains("Proc-Type: 4,ENCRYPTED") {
-            let advice = "rewrite it with `openssl pkcs8 -topk8 -in KEY -out NEW` and keep the passphrase";
-            return Err(bad("is encrypted in the old form of OpenSSL".to_owned(), advice));
+            return Err(BadKey {
+                what: "is encrypted in the old form of OpenSSL".to_owned(),
+                advice: "rewrite it with `openssl pkcs8 -topk8 -in KEY -out NEW` and keep the passphrase",
+            });
         } else if pem.contains("BEGIN RSA PRIVATE KEY") {
-            PrivateKey::from_pkcs1_pem(pem)
-                .map_err(|error| bad(format!("is no sound key: {error}"), "restore it from its copy"))?
+            PrivateKey::from_pkcs1_pem(pem).map_err(unsound)?
         } else if pem.contains("BEGIN PRIVATE KEY") {
-            PrivateKey::from_pkcs8_pem(pem)
-                .map_err(|error| bad(format!("is no sound key: {error}"), "restore it from its copy"))?
+            PrivateKey::from_pkcs8_pem(pem).map_err(unsound)?
         } else {
-            return Err(bad(
-                "holds no private key".to_owned(),
-                "name the private half, a PEM that begins with BEGIN ... PRIVATE KEY",
-            ));
+            return Err(no_key());
         };
-        Self::new(key).map_err(|what| bad(what, "restore it from its copy"))
+        Self::new(key).map_err(unsound)
+    }
+
+    fn from_der(der: &[u8], passphrase: Option<&str>) -> Result<Self, BadKey> {
+        let plain = PrivateKey::from_pkcs8_der(der).ok().or_else(|| PrivateKey::from_pkcs1_der(der).ok());
+        if let Some(key) = plain {
+            return Self::new(key).map_err(unsound);
+        }
+        if rsa::pkcs8::EncryptedPrivateKeyInfoRef::try_from(der).is_err() {
+            return Err(no_key());
+        }
+        let key = PrivateKey::from_pkcs8_encrypted_der(der, given(passphrase)?).map_err(wrong_passphrase)?;
+        Self::new(key).map_err(unsound)
     }
 
     fn new(key: PrivateKey) -> Result<Self, String> {
@@ -107,9 +117,44 @@ impl Key {
                 out.truncate(length);
                 Some(out)
             }
-            Opener::Small(key) => key.decrypt(Pkcs1v15Encrypt, sealed).ok().map(Zeroizing::new),
+            Opener::Small(key) => open_small(key, sealed),
         }
     }
+}
+
+fn given(passphrase: Option<&str>) -> Result<&str, BadKey> {
+    passphrase.ok_or_else(|| BadKey {
+        what: "is encrypted, and there is no passphrase".to_owned(),
+        advice: "set `passphrase` in servers.toml",
+    })
+}
+
+fn wrong_passphrase(error: impl std::fmt::Display) -> BadKey {
+    BadKey { what: format!("cannot be opened with the passphrase: {error}"), advice: "check the passphrase" }
+}
+
+fn unsound(error: impl std::fmt::Display) -> BadKey {
+    BadKey { what: format!("is no sound key: {error}"), advice: "restore it from its copy" }
+}
+
+fn no_key() -> BadKey {
+    BadKey {
+        what: "holds no private key".to_owned(),
+        advice: "name the private half: a PEM that begins with BEGIN ... PRIVATE KEY, or its DER",
+    }
+}
+
+/// The raw operation, and the padding looked at here: the crate's own answers a wrong key with random text, as is right
+/// for a server that must not tell, and wrong for an archive that has to know.
+fn open_small(key: &PrivateKey, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let number = BoxedUint::from_be_slice(sealed, key.n().bits_precision()).ok()?;
+    let padded = rsa_decrypt_and_check(key, Some(&mut rand::rng()), &number).ok()?;
+    let padded = Zeroizing::new(padded.to_be_bytes());
+    let start = padded.len().checked_sub(sealed.len())?;
+    let (zeros, block) = padded.split_at(start);
+    let message = block.strip_prefix(&[0, 2]).filter(|_| zeros.iter().all(|byte| *byte == 0))?;
+    let end = message.iter().position(|byte| *byte == 0).filter(|end| *end >= 8)?;
+    Some(Zeroizing::new(message[end + 1..].to_vec()))
 }
 
 /// Why a value stays closed.
@@ -154,11 +199,11 @@ impl Keyring {
         &self.keys
     }
 
-    /// The text of a base64 value.
+    /// The text of a base64 value, and which of the keys opened it.
     ///
     /// # Errors
     /// [`Closed`].
-    pub fn open(&self, value: &str) -> Result<String, Closed> {
+    pub fn open(&self, value: &str) -> Result<(String, usize), Closed> {
         let sealed = STANDARD.decode(value.trim()).map_err(|_| Closed::NotCiphertext)?;
         // Without a key of this length it may still be ciphertext of a key that is not here.
         if !self.keys.iter().any(|key| key.bytes == sealed.len()) && !(64..=1024).contains(&sealed.len()) {
@@ -172,7 +217,7 @@ impl Keyring {
             match std::str::from_utf8(&plain) {
                 Ok(text) if !text.chars().any(char::is_control) => {
                     self.last.store(index, Ordering::Relaxed);
-                    return Ok(text.to_owned());
+                    return Ok((text.to_owned(), index));
                 }
                 _ => opened = Closed::Garbage,
             }
@@ -195,9 +240,10 @@ pub fn generate(bits: usize) -> Result<(Zeroizing<String>, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use rsa::PublicKey;
+    use rand_chacha::rand_core::SeedableRng;
     use rsa::pkcs1::EncodeRsaPrivateKey;
     use rsa::pkcs8::DecodePublicKey;
+    use rsa::{Pkcs1v15Encrypt, PublicKey};
 
     use super::*;
 
@@ -212,16 +258,37 @@ mod tests {
         let (new, new_public) = generate(2048).unwrap();
         let (_, stranger) = generate(2048).unwrap();
         let ring = Keyring::new(vec![Key::from_pem(&old, None).unwrap(), Key::from_pem(&new, None).unwrap()]);
-        for (public, text) in
-            [(&old_public, "17"), (&new_public, "grüße, \"x\""), (&new_public, ""), (&old_public, "18")]
+        for (public, text, key) in
+            [(&old_public, "17", 0), (&new_public, "grüße, \"x\"", 1), (&new_public, "", 1), (&old_public, "18", 0)]
         {
-            assert_eq!(ring.open(&seal(public, text.as_bytes())).as_deref(), Ok(text));
+            assert_eq!(ring.open(&seal(public, text.as_bytes())), Ok((text.to_owned(), key)));
         }
         assert_eq!(ring.open(&seal(&stranger, b"17")), Err(Closed::NoKey));
         assert_eq!(ring.open("17"), Err(Closed::NotCiphertext));
         assert_eq!(ring.open("not base64!"), Err(Closed::NotCiphertext));
         assert_eq!(ring.open(&seal(&old_public, b"a\x01b")), Err(Closed::Garbage));
         assert_eq!(ring.open(&seal(&old_public, b"\xff\xfe")), Err(Closed::Garbage));
+        assert_eq!(Keyring::default().open(&seal(&old_public, b"17")), Err(Closed::NoKey));
+    }
+
+    /// Neither way of opening answers a wrong key with a text of its own making.
+    #[test]
+    fn a_wrong_key_opens_nothing_small_keys_too() {
+        for bits in [1024, 1536, 2048] {
+            let key = |seed| {
+                let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+                PrivateKey::new_unchecked(&mut rng, bits).unwrap()
+            };
+            let (right, wrong) = (key(1), key(2));
+            let public = right.to_public_key().to_public_key_pem(rsa::pkcs8::LineEnding::LF).unwrap();
+            let rings = [&right, &wrong].map(|key| Keyring::new(vec![Key::new(key.clone()).unwrap()]));
+            for number in 0..200 {
+                let text = number.to_string();
+                let sealed = seal(&public, text.as_bytes());
+                assert_eq!(rings[0].open(&sealed), Ok((text, 0)));
+                assert_eq!(rings[1].open(&sealed), Err(Closed::NoKey));
+            }
+        }
     }
 
     #[test]
@@ -236,5 +303,13 @@ mod tests {
         assert!(Key::from_pem(&sealed, Some("wrong")).is_err());
         assert!(Key::from_pem(&sealed, None).is_err_and(|bad| bad.what.contains("no passphrase")));
         assert!(Key::from_pem(&public, None).is_err());
+        let der = |pem: &str| STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>());
+        for (pem, passphrase) in [(&*pkcs8, None), (&*pkcs1, None), (&*sealed, Some("pass"))] {
+            assert_eq!(Key::read(pem.as_bytes(), passphrase).unwrap().fingerprint(), print);
+            assert_eq!(Key::read(&der(pem).unwrap(), passphrase).unwrap().fingerprint(), print);
+        }
+        assert!(Key::read(&der(&sealed).unwrap(), None).is_err_and(|bad| bad.what.contains("no passphrase")));
+        assert!(Key::read(&der(&public).unwrap(), None).is_err_and(|bad| bad.what.contains("no private key")));
+        assert!(Key::read(b"", None).is_err());
     }
 }
