@@ -4,6 +4,7 @@ pub mod alerts;
 mod alerts_file;
 pub mod error;
 pub mod mask;
+mod people_file;
 pub mod pipeline;
 mod pipeline_file;
 pub mod scales;
@@ -24,6 +25,7 @@ use crate::config::pipeline::Pipeline;
 use crate::config::pipeline_file::Read;
 use crate::config::servers::Servers;
 use crate::study::name::ServerName;
+use crate::study::people::{Corrections, Overrides};
 use crate::study::scale::Studies;
 
 /// Everything people wrote, read and checked as a whole. Tasks are made from it.
@@ -34,6 +36,10 @@ pub struct Project {
     pub alerts: Option<Alerts>,
     /// By the name that `study = "..."` in servers.toml uses.
     pub studies: Arc<Studies>,
+    /// What the team says of accounts.
+    pub accounts: Arc<Overrides>,
+    /// What the team mends in combined tables.
+    pub corrections: Arc<Corrections>,
 }
 
 impl Project {
@@ -68,12 +74,24 @@ impl Project {
         let alerts = pipeline.data.alerts.as_ref().and_then(|path| named_file(&read, "alerts", path, &problems));
         let alerts = alerts.map(|source| alerts_file::read(&source, &root, &problems));
         let studies = studies(&read, &problems);
+        let said = |key, path: &Option<PathBuf>| path.as_ref().and_then(|path| named_file(&read, key, path, &problems));
+        let accounts = said("participants", &pipeline.data.participants);
+        let accounts = accounts.map(|source| people_file::accounts(&source, &problems)).unwrap_or_default();
+        let corrections = said("corrections", &pipeline.data.corrections);
+        let corrections = corrections.map(|source| people_file::corrections(&source, &problems)).unwrap_or_default();
         if let Some(servers) = &servers {
             check_servers(&read, &servers.servers, &problems);
             check_studies(pipeline, servers, &studies, &problems);
         }
         let servers = servers.unwrap_or_default().servers;
-        let project = Self { pipeline: read.pipeline, servers: Arc::new(servers), alerts, studies: Arc::new(studies) };
+        let project = Self {
+            pipeline: read.pipeline,
+            servers: Arc::new(servers),
+            alerts,
+            studies: Arc::new(studies),
+            accounts: Arc::new(accounts),
+            corrections: Arc::new(corrections),
+        };
         problems.into_inner().into_result(project)
     }
 }

@@ -13,4 +13,6 @@ pub mod plain;
 pub mod raw;
 pub mod raw_file;
 pub mod received;
+pub mod rows;
+pub mod sorting;
 pub mod table;

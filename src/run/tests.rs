@@ -100,7 +100,14 @@ fn project(root: &Path, steps: &[Step]) -> Project {
         groups: BTreeMap::new(),
         tasks: steps.iter().enumerate().map(|(index, step)| spec(index, step)).collect(),
     };
-    Project { pipeline, servers: Arc::default(), alerts: None, studies: Arc::default() }
+    Project {
+        pipeline,
+        servers: Arc::default(),
+        alerts: None,
+        studies: Arc::default(),
+        accounts: Arc::default(),
+        corrections: Arc::default(),
+    }
 }
 
 fn all(project: &Project) -> Vec<Target> {

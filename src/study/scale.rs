@@ -29,6 +29,13 @@ pub struct Study {
 }
 
 impl Study {
+    /// Of what row rules look at beside the scale itself: schedule, marks, screening, settings of rules.
+    #[must_use]
+    pub fn frame_digest(&self) -> String {
+        let said = format!("{:?}", (&self.sessions, &self.special_sessions, &self.screening, &self.rules));
+        blake3::hash(said.as_bytes()).to_hex()[..16].to_owned()
+    }
+
     /// Where a session stands in the schedule.
     #[must_use]
     pub fn session(&self, name: &str) -> Option<usize> {

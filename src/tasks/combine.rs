@@ -1,26 +1,36 @@
 //! Combine: all days of a scale in one table, every version of an entry kept, exact repeats removed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+mod entries;
+mod lines;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use csv::ByteRecord;
+use rayon::prelude::*;
 
 use crate::config::Project;
 use crate::config::servers::Servers;
-use crate::pool::index::Index;
-use crate::pool::paths::ServerFolder;
-use crate::pool::table::{TableReader, TableWriter};
-use crate::study::moment;
+use crate::pool::atomic::{self, AtomicFile, SHARED};
+use crate::pool::paths::{ServerFolder, table_name};
+use crate::pool::rows::put;
+use crate::pool::sorting::Merge;
+use crate::study::checks::cells::RowRules;
 use crate::study::name::{ScaleName, ServerName};
-use crate::study::scale::{Scale, Studies};
-use crate::study::scoring::{Answer, answer};
-use crate::task::{Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
+use crate::study::people::{Correction, Corrections, corrections};
+use crate::study::scale::{Scale, Studies, Study};
+use crate::task::{
+    Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Warning, Work, Written,
+};
+use crate::tasks::combine::entries::{FirstSeen, Placed, Reading, Source, place, union};
+use crate::tasks::combine::lines::{Lines, Made};
 
 /// Columns that combine adds.
-const ADDED: [&str; 4] = ["_first_seen", "_n_same_id", "_current", "_flags"];
+pub const ADDED: [&str; 4] = ["_first_seen", "_n_same_id", "_current", "_flags"];
+
+/// Rows of one batch, and their bytes; some batches are made at once.
+const BATCH: (usize, u64) = (1 << 13, 1 << 22);
 
 /// The definition that holds for a scale of a server.
 #[must_use]
@@ -38,22 +48,42 @@ pub fn definition<'s>(
 pub struct Combine {
     servers: Arc<Servers>,
     studies: Arc<Studies>,
+    corrections: Arc<Corrections>,
 }
 
 impl Combine {
     #[must_use]
     pub fn new(project: &Project) -> Self {
-        Self { servers: Arc::clone(&project.servers), studies: Arc::clone(&project.studies) }
+        Self {
+            servers: Arc::clone(&project.servers),
+            studies: Arc::clone(&project.studies),
+            corrections: Arc::clone(&project.corrections),
+        }
     }
 
-    fn definition(&self, axes: &Axes) -> Option<&Scale> {
-        definition(&self.servers, &self.studies, axes.server.as_ref()?, axes.scale.as_ref()?)
+    fn study(&self, server: &ServerName) -> Option<&Study> {
+        self.studies.get(self.servers.get(server)?.study.as_ref()?)
+    }
+
+    /// Of all that decides over flags and corrections.
+    fn digests(&self, server: &ServerName, scale: &ScaleName) -> Vec<(&'static str, String)> {
+        let study = self.study(server);
+        let defined = study.and_then(|study| study.scales.get(scale));
+        let own = corrections(&self.corrections, server, scale);
+        let mut parameters = vec![
+            ("definition", defined.map_or_else(|| "none".to_owned(), |scale| scale.digest.clone())),
+            ("rules", study.map_or_else(|| "none".to_owned(), Study::frame_digest)),
+        ];
+        if !own.is_empty() {
+            parameters.push(("corrections", blake3::hash(format!("{own:?}").as_bytes()).to_hex()[..16].to_owned()));
+        }
+        parameters
     }
 }
 
 impl Task for Combine {
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
@@ -64,11 +94,10 @@ impl Task for Combine {
         };
         // Tables of days without a raw file are used as they are.
         let adopted = seen.dates.values().filter(|files| files.raw.is_empty()).flat_map(|files| &files.active);
-        let digest = self.definition(axes).map_or_else(|| "none".to_owned(), |scale| scale.digest.clone());
         Declaration {
             inputs: adopted.map(|table| format!("{}/active_data/{table}", server.path).into()).collect(),
             outputs: vec![Output::required(format!("{}/combined/{scale}.csv", server.path))],
-            parameters: vec![("definition", digest)],
+            parameters: self.digests(name, scale),
         }
     }
 
@@ -76,256 +105,144 @@ impl Task for Combine {
         let (Some(name), Some(scale)) = (&work.axes.server, &work.axes.scale) else {
             return Err(Failure::new(FailureKind::Internal, "a combining without server and scale"));
         };
-        let paths: Vec<PathBuf> = work.inputs_in("active_data").filter(|path| path.exists()).collect();
-        let mut counts = Counts::default();
-        let mut rows = Rows::read(&paths, work, &mut counts)?;
-        rows.sort();
-        let folder = self.servers.get(name).map(|server| ServerFolder::new(&server.path));
-        let first_seen = match &folder {
-            Some(folder) => FirstSeen::read(folder, scale).map_err(|error| Failure::read(&folder.raw(), &error))?,
-            None => FirstSeen::default(),
-        };
-        let raw_dates = Self::raw_dates(work);
         let path = work.outputs.first().map(|output| work.locate(&output.path)).unwrap_or_default();
-        let table =
-            Writing { rows: &rows, paths: &paths, first_seen, raw_dates, definition: self.definition(work.axes), work };
-        let written = table.write(&path, &mut counts)?;
+        let folder = path.parent().unwrap_or(work.root).to_owned();
+        atomic::create_folder(&folder, SHARED).map_err(|error| Failure::write(&folder, &error))?;
+        let sources = sources(work)?;
+        let mut mended: HashMap<i64, Vec<&Correction>> = HashMap::new();
+        mended.extend(corrections(&self.corrections, name, scale));
+        let reading =
+            Reading { sources: &sources, folder: &folder, corrections: &mended, cancel: &work.cancel.clone() };
+        let pool = self.servers.get(name).map(|server| ServerFolder::new(&server.path));
+        let spilled = |error: std::io::Error| Failure::write(&folder, &error);
+        let mut seen = FirstSeen::read(pool.as_ref(), scale, &folder).map_err(spilled)?;
+        let (rows, repeats) = place(reading.entries()?, &mut seen, &folder).map_err(spilled)?;
+        let header = union(&sources);
+        let none = Study::default();
+        let study = self.study(name).unwrap_or(&none);
+        let rules = RowRules::new(study, scale.as_str(), study.scales.get(scale), &header);
+        let lines = Lines {
+            places: sources.iter().map(|source| source.places(&header)).collect(),
+            sources: &sources,
+            header: &header,
+            rules: &rules,
+            raw_files: &seen.files,
+            adopted: adopted(work),
+            corrections: &mended,
+        };
+        let mut counts = Counts::default();
+        if repeats > 0 {
+            counts.add(Count::Duplicates, repeats);
+        }
+        let mut told = Told::default();
+        let written = write(&path, &lines, rows, work, &mut counts, &mut told)?;
+        told.tell(&mended, work);
         Ok(Done { counts, written: vec![written], ..Done::default() })
     }
 }
 
-impl Combine {
-    /// Names of active tables that stand without a raw file.
-    fn raw_dates(work: &Work<'_>) -> HashSet<String> {
-        let seen = work.axes.server.as_ref().and_then(|server| work.facts.servers.get(server));
-        let seen = seen.zip(work.axes.scale.as_ref()).and_then(|(server, scale)| server.scales.get(scale));
-        let days = seen.into_iter().flat_map(|scale| scale.dates.values()).filter(|files| files.raw.is_empty());
-        days.flat_map(|files| files.active.iter().map(ToString::to_string)).collect()
-    }
+/// The active tables by their day: names of the first generation do not sort by it.
+fn sources(work: &Work<'_>) -> Result<Vec<Source>, Failure> {
+    let mut paths: Vec<PathBuf> = work.inputs_in("active_data").filter(|path| path.exists()).collect();
+    let day = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (table_name(&name).map(|dated| dated.date), name)
+    };
+    paths.sort_by_cached_key(day);
+    paths.dedup();
+    paths.into_par_iter().map(Source::open).collect()
 }
 
-fn csv_failure(path: &Path) -> impl Fn(csv::Error) -> Failure + '_ {
-    move |error| Failure::new(FailureKind::Read, format!("{}: {error}", path.display()))
+/// Names of active tables that stand without a raw file.
+fn adopted(work: &Work<'_>) -> HashSet<String> {
+    let seen = work.axes.server.as_ref().and_then(|server| work.facts.servers.get(server));
+    let seen = seen.zip(work.axes.scale.as_ref()).and_then(|(server, scale)| server.scales.get(scale));
+    let days = seen.into_iter().flat_map(|scale| scale.dates.values()).filter(|files| files.raw.is_empty());
+    days.flat_map(|files| files.active.iter().map(ToString::to_string)).collect()
 }
 
-/// Where a row lies and how it sorts: 40 bytes an entry, however large the tables are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Row {
-    /// Milliseconds since 1970; entries without a date come last.
-    moment: i64,
-    id: i64,
-    file: u32,
-    length: u32,
-    offset: u64,
-}
-
-struct Rows {
-    header: Vec<String>,
-    /// For each file, where its columns stand in the header.
-    places: Vec<Vec<usize>>,
-    all: Vec<Row>,
-    /// How many versions each repeated id has.
-    versions: HashMap<i64, u32>,
-}
-
-impl Rows {
-    fn read(paths: &[PathBuf], work: &Work<'_>, counts: &mut Counts) -> Result<Self, Failure> {
-        let mut union = BTreeSet::new();
-        for path in paths {
-            union.extend(TableReader::open(path).map_err(csv_failure(path))?.header().iter().cloned());
-        }
-        let header: Vec<String> = union.into_iter().collect();
-        let mut all = Self { places: Vec::new(), all: Vec::new(), versions: HashMap::new(), header };
-        let mut contents: HashSet<[u8; 32]> = HashSet::new();
-        for (file, path) in paths.iter().enumerate() {
-            work.cancel.check()?;
-            all.read_file(file, path, &mut contents, counts)?;
-        }
-        Ok(all)
-    }
-
-    fn read_file(
-        &mut self,
-        file: usize,
-        path: &Path,
-        contents: &mut HashSet<[u8; 32]>,
-        counts: &mut Counts,
-    ) -> Result<(), Failure> {
-        let mut table = TableReader::open(path).map_err(csv_failure(path))?;
-        let place = |column: &String| self.header.binary_search(column).unwrap_or_default();
-        let places: Vec<usize> = table.header().iter().map(place).collect();
-        let (id, date) = (table.column("id"), table.any_column(moment::COLUMNS));
-        let mut record = ByteRecord::new();
-        let mut offset = table.offset();
-        while table.next_bytes(&mut record).map_err(csv_failure(path))? {
-            let end = table.offset();
-            let (start, length) = (offset, end - offset);
-            offset = end;
-            if !contents.insert(content(&record, &places, &self.header)) {
-                counts.add(Count::Duplicates, 1);
-                continue;
-            }
-            let cell =
-                |at: Option<usize>| at.and_then(|at| record.get(at)).and_then(|cell| std::str::from_utf8(cell).ok());
-            let id = cell(id).and_then(|id| id.parse().ok()).unwrap_or(i64::MAX);
-            let moment = cell(date).and_then(moment::parse).map_or(i64::MAX, |moment| moment.timestamp_millis());
-            *self.versions.entry(id).or_default() += 1;
-            let (file, length) = (u32::try_from(file).unwrap_or(u32::MAX), u32::try_from(length).unwrap_or(u32::MAX));
-            self.all.push(Row { moment, id, file, length, offset: start });
-        }
-        self.places.push(places);
-        Ok(())
-    }
-
-    fn sort(&mut self) {
-        self.all.sort_unstable();
-        self.versions.retain(|_, count| *count > 1);
-    }
-}
-
-/// The identity of a row: its cells by column, empty ones left out, since absent and empty are the same.
-fn content(record: &ByteRecord, places: &[usize], header: &[String]) -> [u8; 32] {
-    let mut cells: Vec<(usize, &[u8])> =
-        places.iter().copied().zip(record.iter()).filter(|(_, cell)| !cell.is_empty()).collect();
-    cells.sort_unstable();
-    let mut hasher = blake3::Hasher::new();
-    for (place, cell) in cells {
-        hasher.update(header[place].as_bytes());
-        hasher.update(&[0]);
-        hasher.update(&(cell.len() as u64).to_le_bytes());
-        hasher.update(cell);
-    }
-    *hasher.finalize().as_bytes()
-}
-
-/// In which raw file each version of an id came first.
+/// What became of corrections.
 #[derive(Default)]
-struct FirstSeen {
-    files: Vec<String>,
-    /// By id, in the order of arrival.
-    of: HashMap<i64, Vec<u32>>,
+struct Told {
+    applied: BTreeSet<(i64, String)>,
+    refused: Vec<String>,
 }
 
-impl FirstSeen {
-    fn read(folder: &ServerFolder, scale: &ScaleName) -> std::io::Result<Self> {
-        let index = Index::open(folder, scale)?;
-        let mut found = Self::default();
-        let mut by_time: BTreeMap<_, _> = BTreeMap::new();
-        for (name, record) in &index.files {
-            let dated = crate::pool::paths::raw_name(name);
-            by_time.insert((dated.map(|dated| (dated.date, dated.time, dated.repeat)), name), record);
-        }
-        let mut seen = HashSet::new();
-        for ((_, name), record) in by_time {
-            let number = u32::try_from(found.files.len()).unwrap_or(u32::MAX);
-            found.files.push(name.clone());
-            index.each_of(record, |identity| {
-                if seen.insert(identity) {
-                    found.of.entry(identity.id).or_default().push(number);
-                }
-            })?;
-        }
-        Ok(found)
-    }
-
-    fn name(&self, id: i64, version: usize) -> &str {
-        let files = self.of.get(&id);
-        let number = files.and_then(|files| files.get(version).or(files.last()));
-        number.and_then(|number| self.files.get(*number as usize)).map(String::as_str).unwrap_or_default()
-    }
-}
-
-struct Writing<'w> {
-    rows: &'w Rows,
-    paths: &'w [PathBuf],
-    first_seen: FirstSeen,
-    raw_dates: HashSet<String>,
-    definition: Option<&'w Scale>,
-    work: &'w Work<'w>,
-}
-
-impl Writing<'_> {
-    fn write(&self, path: &Path, counts: &mut Counts) -> Result<crate::task::Written, Failure> {
-        let failed = |error: csv::Error| Failure::write(path, &std::io::Error::other(error));
-        let header = &self.rows.header;
-        let all = header.iter().map(String::as_str).chain(ADDED);
-        let mut table = TableWriter::create(path, all).map_err(failed)?;
-        let mut open: Option<(u32, File)> = None;
-        let mut version: HashMap<i64, usize> = HashMap::new();
-        let newest = self.newest();
-        for (index, row) in self.rows.all.iter().enumerate() {
-            if index % 4096 == 0 {
-                self.work.cancel.check()?;
-            }
-            let record = self.fetch(row, &mut open)?;
-            let mut cells: Vec<&[u8]> = vec![b""; header.len()];
-            for (place, cell) in self.rows.places[row.file as usize].iter().zip(&record) {
-                cells[*place] = cell;
-            }
-            let same = self.rows.versions.get(&row.id).copied().unwrap_or(1);
-            let nth = version.entry(row.id).or_default();
-            let first = self.first_seen.name(row.id, *nth);
-            *nth += 1;
-            let current = row.id == i64::MAX || newest.get(&row.id).is_none_or(|newest| *newest == index);
-            let flags = self.flags(&cells, row, same);
-            let (same, current) = (same.to_string(), if current { "true" } else { "false" });
-            let added = [first.as_bytes(), same.as_bytes(), current.as_bytes(), flags.as_bytes()];
-            table.row(cells.into_iter().chain(added)).map_err(failed)?;
-            counts.add(Count::RowsOut, 1);
-        }
-        table.finish().map_err(|error| Failure::write(path, &error))
-    }
-
-    /// Of repeated ids, the row that is the newest.
-    fn newest(&self) -> HashMap<i64, usize> {
-        let repeated = self.rows.all.iter().enumerate().filter(|(_, row)| self.rows.versions.contains_key(&row.id));
-        repeated.map(|(index, row)| (row.id, index)).collect()
-    }
-
-    fn fetch(&self, row: &Row, open: &mut Option<(u32, File)>) -> Result<ByteRecord, Failure> {
-        let path = &self.paths[row.file as usize];
-        let read = |error: std::io::Error| Failure::read(path, &error);
-        if open.as_ref().is_none_or(|(file, _)| *file != row.file) {
-            *open = Some((row.file, File::open(path).map_err(read)?));
-        }
-        let mut bytes = vec![0; row.length as usize];
-        if let Some((_, file)) = open {
-            file.read_exact_at(&mut bytes, row.offset).map_err(read)?;
-        }
-        let mut record = ByteRecord::new();
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes.as_slice());
-        reader.read_byte_record(&mut record).map_err(csv_failure(path))?;
-        Ok(record)
-    }
-
-    /// What this table alone can decide.
-    fn flags(&self, cells: &[&[u8]], row: &Row, same: u32) -> String {
-        let mut flags = Vec::new();
-        if same > 1 && row.id != i64::MAX {
-            flags.push("repeated_id".to_owned());
-        }
-        if row.moment == i64::MAX {
-            flags.push("R16:date".to_owned());
-        }
-        let name = self.paths[row.file as usize].file_name().unwrap_or_default().to_string_lossy();
-        if self.raw_dates.contains(&*name) {
-            flags.push("no_raw_file".to_owned());
-        }
-        if let Some(scale) = self.definition {
-            let date = moment_date(row.moment);
-            for (column, cell) in self.rows.header.iter().zip(cells) {
-                let Ok(cell) = std::str::from_utf8(cell) else { continue };
-                match answer(scale, column, cell, date) {
-                    Answer::OutOfRange => flags.push(format!("R13:{column}")),
-                    Answer::Missing(_) => flags.push(format!("R12:{column}")),
-                    _ => {}
-                }
+impl Told {
+    /// A correction that did not fit its entry, or has none, is told: nobody should believe that it was made.
+    fn tell(&self, corrections: &HashMap<i64, Vec<&Correction>>, work: &Work<'_>) {
+        let mut lost: Vec<String> =
+            self.refused.iter().map(|what| format!("{what}: the old value is another")).collect();
+        for one in corrections.values().flatten() {
+            let what = format!("entry {}, column {}", one.id, one.column);
+            if !self.applied.contains(&(one.id, one.column.clone())) && !self.refused.contains(&what) {
+                lost.push(format!("{what}: there is no such entry"));
             }
         }
-        flags.join(";")
+        lost.sort();
+        for what in lost {
+            work.voice.warn(Warning {
+                code: "correction_refused",
+                message: format!("{}: a correction was refused, {what}", work.target),
+                critical: false,
+            });
+        }
     }
 }
 
-fn moment_date(moment: i64) -> Option<chrono::NaiveDate> {
-    chrono::DateTime::from_timestamp_millis(moment).filter(|_| moment != i64::MAX).map(|moment| moment.date_naive())
+/// Writes the table; while some batches are written, the next ones are made.
+fn write(
+    path: &Path,
+    lines: &Lines<'_>,
+    mut rows: Merge<Placed>,
+    work: &Work<'_>,
+    counts: &mut Counts,
+    told: &mut Told,
+) -> Result<Written, Failure> {
+    let failed = |error: std::io::Error| Failure::write(path, &error);
+    let mut file = AtomicFile::create(path, SHARED).map_err(failed)?;
+    let mut head = Vec::new();
+    for name in lines.header.iter().map(String::as_str).chain(ADDED) {
+        if !head.is_empty() {
+            head.push(b',');
+        }
+        put(&mut head, name.as_bytes());
+    }
+    head.push(b'\n');
+    file.write_all(&head).map_err(failed)?;
+    let mut made: Vec<Made> = Vec::new();
+    loop {
+        work.cancel.check()?;
+        let mut next = Vec::new();
+        for _ in 0..rayon::current_num_threads() * 2 {
+            let batch = batch(&mut rows).map_err(failed)?;
+            if !batch.is_empty() {
+                next.push(batch);
+            }
+        }
+        let (wrote, new) = rayon::join(
+            || made.iter().try_for_each(|made| file.write_all(&made.bytes)),
+            || next.par_iter().map(|batch| lines.make(batch)).collect::<Result<Vec<Made>, Failure>>(),
+        );
+        wrote.map_err(failed)?;
+        for made in made {
+            counts.add(Count::RowsOut, made.rows);
+            told.applied.extend(made.applied);
+            told.refused.extend(made.refused);
+        }
+        made = new?;
+        if made.is_empty() {
+            return file.commit().map_err(failed);
+        }
+    }
+}
+
+fn batch(rows: &mut Merge<Placed>) -> std::io::Result<Vec<Placed>> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < BATCH.0 && bytes < BATCH.1 {
+        let Some(row) = rows.take()? else { break };
+        bytes += u64::from(row.length);
+        batch.push(row);
+    }
+    Ok(batch)
 }

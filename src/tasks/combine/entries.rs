@@ -1,0 +1,332 @@
+//! Which entries a combined table has, and in what order: found by two sorts that need no more memory for more rows.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::pool::identity::NO_ID;
+use crate::pool::index::Index;
+use crate::pool::paths::ServerFolder;
+use crate::pool::rows::{Cells, Rows};
+use crate::pool::sorting::{Fixed, Merge, Sorter};
+use crate::study::moment;
+use crate::study::name::ScaleName;
+use crate::study::people::Correction;
+use crate::task::{Cancel, Failure, FailureKind};
+
+/// Stands for an id that is none: such entries are never versions of each other.
+pub const NONE: i64 = i64::MAX;
+
+/// A row of an active table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    pub id: i64,
+    /// Milliseconds since 1970; entries without a date come last.
+    pub moment: i64,
+    /// Of the cells by their columns; absent and empty are the same.
+    pub content: u64,
+    pub file: u32,
+    pub offset: u64,
+    pub length: u32,
+}
+
+impl Fixed for Entry {
+    const SIZE: usize = 40;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.id.to_le_bytes());
+        out.extend_from_slice(&self.moment.to_le_bytes());
+        out.extend_from_slice(&self.content.to_le_bytes());
+        out.extend_from_slice(&self.offset.to_le_bytes());
+        out.extend_from_slice(&self.file.to_le_bytes());
+        out.extend_from_slice(&self.length.to_le_bytes());
+    }
+
+    fn take(bytes: &[u8]) -> Self {
+        let [id, moment, content, offset] = [0, 8, 16, 24].map(|at| long(bytes, at));
+        Self {
+            id: id.cast_signed(),
+            moment: moment.cast_signed(),
+            content,
+            offset,
+            file: short(bytes, 32),
+            length: short(bytes, 36),
+        }
+    }
+}
+
+/// A row of the combined table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Placed {
+    pub moment: i64,
+    pub id: i64,
+    /// The order of arrival among the versions of one id, the content of entries without one.
+    pub rank: u64,
+    pub file: u32,
+    pub offset: u64,
+    pub length: u32,
+    /// The raw file that brought it, of all there are, or `u32::MAX`.
+    pub seen: u32,
+    /// How many versions the id has.
+    pub same: u32,
+    pub current: bool,
+}
+
+impl Fixed for Placed {
+    const SIZE: usize = 49;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.moment.to_le_bytes());
+        out.extend_from_slice(&self.id.to_le_bytes());
+        out.extend_from_slice(&self.rank.to_le_bytes());
+        out.extend_from_slice(&self.offset.to_le_bytes());
+        for number in [self.file, self.length, self.seen, self.same] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.push(u8::from(self.current));
+    }
+
+    fn take(bytes: &[u8]) -> Self {
+        let [moment, id, rank, offset] = [0, 8, 16, 24].map(|at| long(bytes, at));
+        let [file, length, seen, same] = [32, 36, 40, 44].map(|at| short(bytes, at));
+        let (moment, id) = (moment.cast_signed(), id.cast_signed());
+        Self { moment, id, rank, file, offset, length, seen, same, current: bytes.last() == Some(&1) }
+    }
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+fn short(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+/// One active table.
+pub struct Source {
+    pub path: PathBuf,
+    /// Its columns as they stand there.
+    pub header: Vec<String>,
+}
+
+impl Source {
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open(path: PathBuf) -> Result<Self, Failure> {
+        let (_, header) = Self::rows(&path)?;
+        Ok(Self { path, header })
+    }
+
+    /// Its rows behind the header, and the header.
+    fn rows(path: &Path) -> Result<(Rows<std::fs::File>, Vec<String>), Failure> {
+        let failed = |error: io::Error| Failure::read(path, &error);
+        let mut rows = Rows::open(path).map_err(failed)?;
+        let mut cells = Cells::default();
+        let mut header = Vec::new();
+        if let Some((_, row)) = rows.next_row().map_err(failed)? {
+            cells.split(row);
+            header.extend((0..cells.len()).map(|at| String::from_utf8_lossy(cells.get(row, at)).into_owned()));
+        }
+        Ok((rows, header))
+    }
+
+    /// Where its columns stand among all columns, which are sorted.
+    #[must_use]
+    pub fn places(&self, all: &[String]) -> Vec<usize> {
+        self.header.iter().map(|column| all.binary_search(column).unwrap_or_default()).collect()
+    }
+}
+
+/// All columns of some tables, sorted.
+#[must_use]
+pub fn union(sources: &[Source]) -> Vec<String> {
+    let all: BTreeSet<&String> = sources.iter().flat_map(|source| &source.header).collect();
+    all.into_iter().cloned().collect()
+}
+
+/// What is read with all tables in view.
+pub struct Reading<'r> {
+    pub sources: &'r [Source],
+    /// For what does not fit into memory.
+    pub folder: &'r Path,
+    pub corrections: &'r HashMap<i64, Vec<&'r Correction>>,
+    pub cancel: &'r Cancel,
+}
+
+impl Reading<'_> {
+    /// Every row of every table, by id. Tables are read in parallel.
+    ///
+    /// # Errors
+    /// When a table cannot be read or is none.
+    pub fn entries(&self) -> Result<Merge<Entry>, Failure> {
+        let next = AtomicUsize::new(0);
+        let spilled = |error: io::Error| Failure::write(self.folder, &error);
+        let workers = rayon::current_num_threads().min(self.sources.len()).max(1);
+        let sorters = (0..workers).into_par_iter().map(|_| {
+            let mut sorter = Sorter::new(self.folder);
+            loop {
+                let file = next.fetch_add(1, Ordering::Relaxed);
+                let Some(source) = self.sources.get(file) else { return Ok(sorter) };
+                self.cancel.check()?;
+                self.read(source, u32::try_from(file).unwrap_or(u32::MAX), &mut sorter)?;
+            }
+        });
+        Merge::new(sorters.collect::<Result<Vec<_>, Failure>>()?).map_err(spilled)
+    }
+
+    fn read(&self, source: &Source, file: u32, sorter: &mut Sorter<Entry>) -> Result<(), Failure> {
+        let path = &source.path;
+        let (mut rows, header) = Source::rows(path)?;
+        let at = |name: &str| header.iter().position(|column| column == name);
+        let (id_at, date_at) = (at("id"), moment::COLUMNS.iter().find_map(|name| at(name)));
+        let seeds: Vec<u64> = header.iter().map(|column| xxh3_64_with_seed(column.as_bytes(), 1)).collect();
+        let mut cells = Cells::default();
+        let mut number = 0_u64;
+        while let Some((place, row)) = rows.next_row().map_err(|error| Failure::read(path, &error))? {
+            number += 1;
+            cells.split(row);
+            if cells.len() != header.len() {
+                let message =
+                    format!("{}: row {number} has {} cells, its header {}", path.display(), cells.len(), header.len());
+                return Err(Failure::new(FailureKind::Data, message)
+                    .advise("remove the table: the next build decodes the day's raw files again"));
+            }
+            let text =
+                |at: Option<usize>| at.map(|at| cells.get(row, at)).and_then(|cell| std::str::from_utf8(cell).ok());
+            let id = text(id_at).and_then(|id| id.parse().ok()).unwrap_or(NONE);
+            let mended = self.corrections.get(&id).and_then(|all| {
+                let (name, old) = (&header[date_at?], text(date_at)?);
+                all.iter().find(|one| one.column == *name && one.old == old).map(|one| one.new.as_str())
+            });
+            let moment = mended.or_else(|| text(date_at)).and_then(moment::millis).unwrap_or(i64::MAX);
+            let content = (0..cells.len()).fold(0_u64, |sum, at| match cells.get(row, at) {
+                b"" => sum,
+                cell => sum.wrapping_add(xxh3_64_with_seed(cell, seeds[at])),
+            });
+            let length = u32::try_from(place.length).unwrap_or(u32::MAX);
+            let entry = Entry { id, moment, content, file, offset: place.offset, length };
+            sorter.push(entry).map_err(|error| Failure::write(self.folder, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// One archived content of one id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Archived {
+    id: i64,
+    content: u64,
+    file: u32,
+}
+
+impl Fixed for Archived {
+    const SIZE: usize = 20;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.id.to_le_bytes());
+        out.extend_from_slice(&self.content.to_le_bytes());
+        out.extend_from_slice(&self.file.to_le_bytes());
+    }
+
+    fn take(bytes: &[u8]) -> Self {
+        Self { id: long(bytes, 0).cast_signed(), content: long(bytes, 8), file: short(bytes, 16) }
+    }
+}
+
+/// In which raw file each version of an id came first; asked id after id.
+pub struct FirstSeen {
+    /// Names of raw files in the order of their arrival.
+    pub files: Vec<String>,
+    all: Merge<Archived>,
+}
+
+impl FirstSeen {
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn read(pool: Option<&ServerFolder>, scale: &ScaleName, folder: &Path) -> io::Result<Self> {
+        let mut sorter = Sorter::new(folder);
+        let mut files = Vec::new();
+        if let Some(pool) = pool {
+            let index = Index::open(pool, scale)?;
+            let mut by_time: Vec<_> = index.files.iter().collect();
+            by_time.sort_by_cached_key(|(name, _)| {
+                let dated = crate::pool::paths::raw_name(name);
+                (dated.map(|dated| (dated.date, dated.time, dated.repeat)), (*name).clone())
+            });
+            for (name, record) in by_time {
+                let file = u32::try_from(files.len()).unwrap_or(u32::MAX);
+                files.push(name.clone());
+                let mut result = Ok(());
+                index.each_of(record, |identity| {
+                    if identity.id != NO_ID && result.is_ok() {
+                        result = sorter.push(Archived { id: identity.id, content: long(&identity.hash, 0), file });
+                    }
+                })?;
+                result?;
+            }
+        }
+        Ok(Self { files, all: Merge::new([sorter])? })
+    }
+
+    /// The files of an id's versions, in their order; ids have to be asked for in ascending order.
+    fn of(&mut self, id: i64, found: &mut Vec<u32>) -> io::Result<()> {
+        found.clear();
+        let mut last = None;
+        while self.all.peek().is_some_and(|head| head.id <= id) {
+            let Some(archived) = self.all.take()? else { break };
+            if archived.id == id && last != Some(archived.content) {
+                found.push(archived.file);
+                last = Some(archived.content);
+            }
+        }
+        found.sort_unstable();
+        Ok(())
+    }
+}
+
+/// Leaves exact repeats out, tells versions of an id, and orders by date, then id. Also: how many repeats there were.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn place(mut entries: Merge<Entry>, seen: &mut FirstSeen, folder: &Path) -> io::Result<(Merge<Placed>, u64)> {
+    let mut sorter = Sorter::new(folder);
+    let (mut repeats, mut versions, mut files) = (0, Vec::<Entry>::new(), Vec::new());
+    while let Some(entry) = entries.take()? {
+        // The same content has the same date, so repeats are neighbours, the one that came first ahead.
+        if versions
+            .last()
+            .is_some_and(|last| (last.id, last.moment, last.content) == (entry.id, entry.moment, entry.content))
+        {
+            repeats += 1;
+        } else if entry.id == NONE {
+            versions.clear();
+            versions.push(entry);
+            sorter.push(placed(&entry, entry.content, u32::MAX, 1, true))?;
+        } else {
+            versions.push(entry);
+        }
+        if entry.id == NONE || entries.peek().is_some_and(|next| next.id == entry.id) {
+            continue;
+        }
+        seen.of(entry.id, &mut files)?;
+        let newest = versions.iter().map(|one| (one.moment, one.file, one.offset)).max();
+        versions.sort_unstable_by_key(|one| (one.file, one.offset));
+        let same = u32::try_from(versions.len()).unwrap_or(u32::MAX);
+        for (rank, one) in versions.iter().enumerate() {
+            let file = files.get(rank).or(files.last()).copied().unwrap_or(u32::MAX);
+            let current = newest == Some((one.moment, one.file, one.offset));
+            sorter.push(placed(one, rank as u64, file, same, current))?;
+        }
+        versions.clear();
+    }
+    Ok((Merge::new([sorter])?, repeats))
+}
+
+fn placed(entry: &Entry, rank: u64, seen: u32, same: u32, current: bool) -> Placed {
+    let Entry { id, moment, file, offset, length, .. } = *entry;
+    Placed { moment, id, rank, file, offset, length, seen, same, current }
+}

@@ -1,0 +1,171 @@
+//! The lines of a combined table, made many at once from where their rows lie.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::entries::{NONE, Placed, Source};
+use crate::pool::rows::{Cells, put};
+use crate::study::checks::cells::{RowRules, flag};
+use crate::study::moment;
+use crate::study::people::Correction;
+use crate::task::Failure;
+
+/// Rows further apart than this are read singly.
+const GAP: u64 = 1 << 12;
+/// Bytes that are read at once, unless one row has more.
+const STRETCH: u64 = 1 << 21;
+
+/// What a line is made with.
+pub struct Lines<'l> {
+    pub sources: &'l [Source],
+    pub header: &'l [String],
+    /// For each source, where its columns stand in the header.
+    pub places: Vec<Vec<usize>>,
+    pub rules: &'l RowRules,
+    /// Names of raw files.
+    pub raw_files: &'l [String],
+    /// Active tables that stand without a raw file.
+    pub adopted: HashSet<String>,
+    pub corrections: &'l HashMap<i64, Vec<&'l Correction>>,
+}
+
+/// Some lines, and what was found while making them.
+#[derive(Default)]
+pub struct Made {
+    pub bytes: Vec<u8>,
+    pub rows: u64,
+    /// Corrections, by their place in memory, that were applied.
+    pub applied: BTreeSet<(i64, String)>,
+    pub refused: Vec<String>,
+}
+
+impl Lines<'_> {
+    /// The lines of some rows, in their order.
+    ///
+    /// # Errors
+    /// When a table cannot be read again.
+    pub fn make(&self, rows: &[Placed]) -> Result<Made, Failure> {
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_unstable_by_key(|at| (rows[*at].file, rows[*at].offset));
+        let mut stretches: Vec<Vec<u8>> = Vec::new();
+        // Of each row, its stretch and where in it.
+        let mut found = vec![(0_usize, 0_usize); rows.len()];
+        let mut rest = order.as_slice();
+        while let Some(first) = rest.first().map(|at| rows[*at]) {
+            let mut end = first.offset + u64::from(first.length);
+            let mut count = 1;
+            for row in rest[1..].iter().map(|at| rows[*at]) {
+                let wide = row.offset + u64::from(row.length) - first.offset > STRETCH;
+                if row.file != first.file || row.offset > end + GAP || wide {
+                    break;
+                }
+                end = end.max(row.offset + u64::from(row.length));
+                count += 1;
+            }
+            let path = &self.sources[first.file as usize].path;
+            let size = usize::try_from(end - first.offset).unwrap_or(usize::MAX);
+            stretches.push(read(path, first.offset, size).map_err(|error| Failure::read(path, &error))?);
+            for at in &rest[..count] {
+                let inside = usize::try_from(rows[*at].offset - first.offset).unwrap_or_default();
+                found[*at] = (stretches.len() - 1, inside);
+            }
+            rest = &rest[count..];
+        }
+        let mut made = Made::default();
+        let (mut split, mut flags) = (Cells::default(), String::new());
+        for (row, (stretch, inside)) in rows.iter().zip(found) {
+            let bytes = &stretches[stretch][inside..inside + row.length as usize];
+            self.line(row, bytes, &mut split, &mut flags, &mut made);
+        }
+        Ok(made)
+    }
+
+    fn line(&self, row: &Placed, bytes: &[u8], split: &mut Cells, flags: &mut String, made: &mut Made) {
+        split.split(bytes);
+        let places = &self.places[row.file as usize];
+        let mut cells: Vec<&[u8]> = vec![b""; self.header.len()];
+        for (at, place) in places.iter().enumerate() {
+            cells[*place] = split.get(bytes, at);
+        }
+        flags.clear();
+        let corrected = self.correct(row, &mut cells, flags, made);
+        if row.same > 1 && row.id != NONE {
+            word(flags, "repeated_id");
+        }
+        let source = &self.sources[row.file as usize];
+        let name = source.path.file_name().unwrap_or_default();
+        if !self.adopted.is_empty() && name.to_str().is_some_and(|name| self.adopted.contains(name)) {
+            word(flags, "no_raw_file");
+        }
+        let date = moment::COLUMNS.iter().find_map(|name| self.header.binary_search_by(|c| c.as_str().cmp(name)).ok());
+        let date = date.and_then(|at| std::str::from_utf8(cells[at]).ok()).and_then(moment::parse);
+        self.rules.flags(&cells, date, flags);
+        let out = &mut made.bytes;
+        // Tables of mtdata's own writing have the same columns and quotes already.
+        let as_it_is = !corrected && !split.is_quoted() && source.header.len() == self.header.len();
+        if as_it_is && places.iter().enumerate().all(|(at, place)| at == *place) {
+            out.extend_from_slice(bytes);
+        } else {
+            for (at, cell) in cells.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                put(out, cell);
+            }
+        }
+        out.push(b',');
+        put(out, self.raw_files.get(row.seen as usize).map(String::as_bytes).unwrap_or_default());
+        out.push(b',');
+        number(out, row.same);
+        out.extend_from_slice(if row.current { b",true," } else { b",false," });
+        put(out, flags.as_bytes());
+        out.push(b'\n');
+        made.rows += 1;
+    }
+
+    /// Applies what the corrections file says of an entry, where the old value is what it expects.
+    fn correct<'c>(&'c self, row: &Placed, cells: &mut [&'c [u8]], flags: &mut String, made: &mut Made) -> bool {
+        let Some(corrections) = self.corrections.get(&row.id).filter(|_| row.id != NONE) else { return false };
+        let mut changed = false;
+        for one in corrections {
+            let at = self.header.binary_search(&one.column).ok();
+            match at {
+                Some(at) if cells[at] == one.old.as_bytes() => {
+                    cells[at] = one.new.as_bytes();
+                    flag(flags, "corrected", &one.column);
+                    made.applied.insert((one.id, one.column.clone()));
+                    changed = true;
+                }
+                _ => {
+                    flag(flags, "correction_refused", &one.column);
+                    if row.current {
+                        made.refused.push(format!("entry {}, column {}", one.id, one.column));
+                    }
+                }
+            }
+        }
+        changed
+    }
+}
+
+fn word(flags: &mut String, word: &str) {
+    if !flags.is_empty() {
+        flags.push(';');
+    }
+    flags.push_str(word);
+}
+
+fn number(out: &mut Vec<u8>, number: u32) {
+    match number {
+        0..=9 => out.push(b'0' + u8::try_from(number).unwrap_or_default()),
+        _ => out.extend_from_slice(number.to_string().as_bytes()),
+    }
+}
+
+fn read(path: &std::path::Path, offset: u64, size: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; size];
+    File::open(path)?.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
