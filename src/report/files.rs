@@ -297,9 +297,8 @@ pub fn checks(path: &Path, model: Model) -> std::io::Result<Written> {
     let mut file = AtomicFile::create(path, SHARED)?;
     file.write_all(HEADER.join(",").as_bytes())?;
     file.write_all(b"\n")?;
-    for table in model.tables {
-        table.findings.append_to(&mut file)?;
+    for findings in model.findings {
+        findings.append_to(&mut file)?;
     }
-    model.across.append_to(&mut file)?;
     file.commit()
 }

@@ -6,6 +6,10 @@ use std::path::Path;
 
 use tempfile::SpooledTempFile;
 
+use crate::study::checks::{self, catalogue};
+
+pub use crate::study::checks::Severity;
+
 /// So many of each rule stand on the page.
 pub const SHOWN: u64 = 1000;
 /// Findings of one table that are kept in memory before they go to a file without name.
@@ -13,7 +17,7 @@ const SPOOL: usize = 256 << 10;
 
 pub const HEADER: [&str; 8] = ["rule", "scale", "entry_id", "participant", "column", "value", "message", "severity"];
 
-/// Something a rule found.
+/// Something a rule found, kept for the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     pub rule: String,
@@ -22,49 +26,18 @@ pub struct Finding {
     pub participant: String,
     pub column: String,
     pub value: String,
-    /// Empty: the rule's own.
     pub message: String,
 }
 
-/// How grave a rule's findings are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    Error,
-    Warning,
-    Notice,
-}
-
-impl Severity {
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Notice => "notice",
-        }
-    }
-}
-
-/// What a rule is called, what its findings mean, how grave they are.
+/// What a rule is called, what it finds, how grave that is.
 #[must_use]
 pub fn rule(name: &str) -> (&'static str, &'static str, Severity) {
-    use Severity::{Error, Notice, Warning};
-    match name {
-        "L1" => ("Ledger", "archived entries and rows of the combined table differ", Error),
-        "R1" => ("Undecrypted", "no participant can be read from the encrypted column", Error),
-        "R3" => ("Orphan", "the participant is not in the participants' table", Warning),
-        "R5" => ("Second entry", "more than one entry of this participant for this session", Warning),
-        "R9" => ("Session name", "the study's schedule does not have this session", Warning),
-        "R11" => ("Test account", "left out of all percentages", Notice),
-        "R12" => ("Missing code", "a declared code for \"no answer\"", Notice),
-        "R13" => ("Range", "outside the item's range", Warning),
-        "R16" => ("Date", "no date in a known form", Warning),
-        "S1" => ("Log agreement", "TaskLog and the table disagree", Warning),
-        "S5" => ("Impossible task", "the schedule does not place this questionnaire in this session", Warning),
-        "S6" => ("Blank column", "no entry has anything in this column", Notice),
-        "repeated_id" => ("Repeated id", "the id stands there with other content, too", Warning),
-        "no_raw_file" => ("No raw file", "the day's table has no raw file", Notice),
-        _ => ("", "see the rule", Notice),
+    match (catalogue::rule(name), name) {
+        (Some(rule), _) => (rule.word, rule.finds, rule.severity),
+        (None, "no_raw_file") => ("", "a day whose table has no raw file", Severity::Notice),
+        (None, "corrected") => ("", "a value that the corrections file mended", Severity::Notice),
+        (None, "correction_refused") => ("", "a correction that expects another old value", Severity::Error),
+        _ => ("", "see the row", Severity::Notice),
     }
 }
 
@@ -87,28 +60,33 @@ impl Findings {
 
     /// # Errors
     /// Whatever the file system says.
-    pub fn add(&mut self, finding: Finding) -> io::Result<()> {
-        let (_, usual, severity) = rule(&finding.rule);
-        let message = if finding.message.is_empty() { usual } else { &finding.message };
-        let cells = [
-            &finding.rule,
-            &finding.scale,
-            &finding.id,
-            &finding.participant,
-            &finding.column,
-            &finding.value,
-            message,
-            severity.word(),
-        ];
-        self.rows.write_record(cells)?;
-        let count = match self.counts.get_mut(&finding.rule) {
+    pub fn add(&mut self, finding: &checks::Finding<'_>) -> io::Result<()> {
+        self.rows.write_record([
+            finding.rule,
+            finding.scale,
+            finding.id,
+            finding.participant,
+            finding.column,
+            finding.value,
+            &finding.message,
+            finding.severity.word(),
+        ])?;
+        let count = match self.counts.get_mut(finding.rule) {
             Some(count) => count,
-            None => self.counts.entry(finding.rule.clone()).or_default(),
+            None => self.counts.entry(finding.rule.to_owned()).or_default(),
         };
         *count += 1;
         // The declared codes are in the tables of columns already.
         if *count <= SHOWN && finding.rule != "R12" {
-            self.shown.push(finding);
+            self.shown.push(Finding {
+                rule: finding.rule.to_owned(),
+                scale: finding.scale.to_owned(),
+                id: finding.id.to_owned(),
+                participant: finding.participant.to_owned(),
+                column: finding.column.to_owned(),
+                value: finding.value.to_owned(),
+                message: finding.message.clone().into_owned(),
+            });
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 pub mod attrition;
 pub mod books;
 pub mod charts;
+pub mod checked;
 pub mod column;
 pub mod files;
 pub mod findings;

@@ -1,7 +1,6 @@
 //! The numbers of a report, computed from the pool alone: the same tables give the same numbers.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -11,6 +10,7 @@ use rayon::prelude::*;
 use crate::pool::paths::ServerFolder;
 use crate::report::attrition::{Arm, arms};
 use crate::report::books::{self, Books};
+use crate::report::checked::{self, Checked};
 use crate::report::findings::{Finding, Findings, SHOWN};
 use crate::report::journey::{Following, Journeys, Presence};
 use crate::report::people::{Deeds, Roster};
@@ -19,6 +19,7 @@ use crate::report::slots::Slots;
 use crate::report::tally::{self, Setting, Tally};
 use crate::report::trajectory::{self, Scored};
 use crate::study::name::ScaleName;
+use crate::study::people::Override;
 use crate::study::scale::{Scale, ScaleKind, Study};
 
 /// What a report is made of.
@@ -28,6 +29,8 @@ pub struct Sources<'s> {
     pub folder: &'s ServerFolder,
     pub combined: Vec<PathBuf>,
     pub scored: Vec<PathBuf>,
+    /// What the participants file says of accounts here.
+    pub accounts: BTreeMap<&'s str, &'s Override>,
 }
 
 /// All numbers of one server.
@@ -54,8 +57,8 @@ pub struct Model {
     pub logged: bool,
     /// By scale of the schedule: places that TaskLog has.
     pub log_places: BTreeMap<String, LogPlaces>,
-    /// Of several tables together.
-    pub across: Findings,
+    /// What the rules found, by table, last of several tables together.
+    pub findings: Vec<Findings>,
     /// Of each rule, all findings.
     pub counts: BTreeMap<String, u64>,
     /// The newest date of any entry: the report's "now".
@@ -85,7 +88,7 @@ pub fn scale_name(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn definition<'s>(study: &'s Study, path: &Path) -> Option<&'s Scale> {
+pub(crate) fn definition<'s>(study: &'s Study, path: &Path) -> Option<&'s Scale> {
     study.scales.get(&ScaleName::new(&scale_name(path)).ok()?)
 }
 
@@ -127,6 +130,7 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let read = |path: &PathBuf| trajectory::read(path, &scale_name(path), &slots, &test).map_err(unreadable(path));
     let mut scored = sources.scored.par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     scored.sort_by(|a, b| a.scale.cmp(&b.scale));
+    let Checked(findings) = checked::check(sources, &books, &tables, &scored)?;
     let mut model = Model {
         server: server.to_owned(),
         study: study.name.clone(),
@@ -134,7 +138,7 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
         study_digest: study.digest.clone(),
         sessions: study.sessions.iter().map(|session| (session.name.clone(), session.display.clone())).collect(),
         arms: arms(&slots, &journeys.people),
-        across: Findings::new(&folder.reports()),
+        findings,
         absent: absent.map(|(logged, scale)| (scale, logged)).collect(),
         counts: BTreeMap::new(),
         slots,
@@ -147,9 +151,7 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
         log_places,
         now,
     };
-    across(&mut model).map_err(|error| (folder.reports(), error.into()))?;
-    for (rule, count) in model.tables.iter().map(|table| &table.findings).chain([&model.across]).flat_map(|f| &f.counts)
-    {
+    for (rule, count) in model.findings.iter().flat_map(|findings| &findings.counts) {
         *model.counts.entry(rule.clone()).or_default() += count;
     }
     Ok(model)
@@ -169,16 +171,20 @@ fn read_roster(sources: &Sources<'_>) -> Result<Roster, Unreadable> {
             roster::conditions(path, &mut people).map_err(unreadable(path))?;
         }
     }
+    for person in &mut people.people {
+        if let Some(said) = sources.accounts.get(person.id.as_str()) {
+            person.test_account = said.test;
+        }
+    }
     Ok(people)
 }
 
 fn read_tables(sources: &Sources<'_>, slots: &Slots, roster: &Roster) -> Result<(Vec<Tally>, Deeds), Unreadable> {
     let deeds = Mutex::new(Deeds::default());
-    let spool = sources.folder.reports();
     let read = |path: &PathBuf| {
         let scale = scale_name(path);
         let defined = definition(sources.study, path);
-        let setting = Setting { scale: &scale, defined, slots, roster, folder: &spool };
+        let setting = Setting { scale: &scale, defined, slots, roster };
         let (tally, did) = tally::read(path, setting).map_err(unreadable(path))?;
         // The order of merging does not matter: sums, minima and maxima.
         deeds.lock().unwrap_or_else(PoisonError::into_inner).merge(did, roster);
@@ -203,52 +209,6 @@ fn log_places(slots: &Slots, deeds: &Deeds, roster: &Roster) -> BTreeMap<String,
     all
 }
 
-/// The rules that need several tables.
-fn across(model: &mut Model) -> io::Result<()> {
-    let found = &mut model.across;
-    for person in model.journeys.people.iter().filter(|person| person.test_account) {
-        found.add(Finding {
-            rule: "R11".to_owned(),
-            scale: "ParticipantExport".to_owned(),
-            id: person.id.clone(),
-            participant: person.id.clone(),
-            column: "testAccount".to_owned(),
-            value: "true".to_owned(),
-            ..Finding::default()
-        })?;
-    }
-    for disagreement in &model.journeys.disagreements {
-        let slot = &model.slots.all[disagreement.slot];
-        let side =
-            if disagreement.logged { "TaskLog has it, the table has not" } else { "the table has it, TaskLog has not" };
-        let place = model.slots.sessions[slot.session].clone();
-        found.add(Finding {
-            rule: "S1".to_owned(),
-            scale: slot.scale.clone().unwrap_or_default(),
-            participant: model.journeys.people[disagreement.person].id.clone(),
-            column: "session".to_owned(),
-            value: slot.tag.as_ref().map_or(place.clone(), |tag| format!("{place}/{tag}")),
-            message: side.to_owned(),
-            ..Finding::default()
-        })?;
-    }
-    for (scale, pages) in &model.books {
-        for (day, page) in pages {
-            // Tables that were adopted without raw files are another rule's matter.
-            let Some(day) = day.filter(|_| page.archived != page.combined) else { continue };
-            found.add(Finding {
-                rule: "L1".to_owned(),
-                scale: scale.clone(),
-                column: "_first_seen".to_owned(),
-                value: day.to_string(),
-                message: format!("{} entries archived, {} rows combined", page.archived, page.combined),
-                ..Finding::default()
-            })?;
-        }
-    }
-    Ok(())
-}
-
 impl Model {
     #[must_use]
     pub fn table(&self, scale: &str) -> Option<&Tally> {
@@ -270,14 +230,17 @@ impl Model {
 
     /// The first findings of a rule, in the order of checks.csv.
     pub fn shown<'m>(&'m self, rule: &'m str) -> impl Iterator<Item = &'m Finding> {
-        let all = self.tables.iter().map(|table| &table.findings).chain([&self.across]);
         let limit = usize::try_from(SHOWN).unwrap_or(usize::MAX);
-        all.flat_map(|findings| &findings.shown).filter(move |finding| finding.rule == rule).take(limit)
+        self.findings
+            .iter()
+            .flat_map(|findings| &findings.shown)
+            .filter(move |finding| finding.rule == rule)
+            .take(limit)
     }
 
     /// Findings other than declared codes for "no answer".
     #[must_use]
-    pub fn findings(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         self.counts.iter().filter(|(rule, _)| *rule != "R12").map(|(_, count)| count).sum()
     }
 }

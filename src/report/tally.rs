@@ -9,7 +9,6 @@ use chrono::{DateTime, FixedOffset, NaiveDate};
 use csv::StringRecord;
 
 use crate::report::column::{ColumnCounter, ColumnStat, Regimes};
-use crate::report::findings::{Finding, Findings};
 use crate::report::people::{Deeds, Each, Roster};
 use crate::report::slots::Slots;
 use crate::study::moment;
@@ -44,7 +43,6 @@ pub struct Tally {
     pub last: Option<DateTime<FixedOffset>>,
     /// All versions, by the raw file that brought them.
     pub first_seen: BTreeMap<String, u64>,
-    pub findings: Findings,
     /// Of the whole table.
     pub hash: blake3::Hash,
 }
@@ -73,8 +71,6 @@ pub struct Setting<'s> {
     pub defined: Option<&'s Scale>,
     pub slots: &'s Slots,
     pub roster: &'s Roster,
-    /// For findings that do not fit into memory.
-    pub folder: &'s Path,
 }
 
 /// A file that is hashed as it is read.
@@ -168,16 +164,15 @@ pub fn read(path: &Path, setting: Setting<'_>) -> Result<(Tally, Deeds), csv::Er
     let mut pass = Pass::new(setting, &header);
     let mut record = StringRecord::new();
     while reader.read_record(&mut record)? {
-        pass.row(&record)?;
+        pass.row(&record);
     }
-    pass.finish(hash(reader))
+    Ok(pass.finish(hash(reader)))
 }
 
 /// A pass under way.
 struct Pass<'s> {
     setting: Setting<'s>,
     at: Places,
-    header: &'s StringRecord,
     answers: Vec<(usize, ColumnCounter)>,
     regimes: Regimes,
     encrypted: bool,
@@ -199,7 +194,7 @@ struct Key {
 
 impl<'s> Pass<'s> {
     fn new(setting: Setting<'s>, header: &'s StringRecord) -> Self {
-        let Setting { scale, defined, folder, .. } = setting;
+        let Setting { scale, defined, .. } = setting;
         let known = defined.filter(|scale| !scale.columns.is_empty());
         let is_answer = |name: &str| match known {
             Some(scale) => scale.columns.iter().any(|column| column.name == name),
@@ -230,7 +225,6 @@ impl<'s> Pass<'s> {
                 first: None,
                 last: None,
                 first_seen: BTreeMap::new(),
-                findings: Findings::new(folder),
                 hash: blake3::Hash::from_bytes([0; 32]),
             },
             deeds: Deeds::default(),
@@ -239,11 +233,10 @@ impl<'s> Pass<'s> {
             people: Each::default(),
             setting,
             at,
-            header,
         }
     }
 
-    fn row(&mut self, record: &StringRecord) -> io::Result<()> {
+    fn row(&mut self, record: &StringRecord) {
         let file = filled(record, &self.at.first_seen);
         match self.tally.first_seen.get_mut(file) {
             Some(count) => *count += 1,
@@ -251,7 +244,7 @@ impl<'s> Pass<'s> {
         }
         if filled(record, &self.at.current) == "false" {
             self.tally.superseded += 1;
-            return Ok(());
+            return;
         }
         self.tally.entries += 1;
         let moment = moment::parse(filled(record, &self.at.date));
@@ -265,73 +258,42 @@ impl<'s> Pass<'s> {
         for (place, counter) in &mut self.answers {
             counter.add(record.get(*place).unwrap_or_default(), regime, self.setting.defined, &self.regimes);
         }
-        let who = self.who(record)?;
-        if let Some((number, id)) = &who {
-            self.deed(record, *number, id, moment.map(|moment| moment.timestamp_millis()))?;
+        if let Some(number) = self.who(record) {
+            self.deed(record, number, moment.map(|moment| moment.timestamp_millis()));
         }
-        self.flags(record, who.as_ref().map_or("", |(_, id)| id))
     }
 
     /// Whom a row is about.
-    fn who(&mut self, record: &StringRecord) -> io::Result<Option<(u32, String)>> {
+    fn who(&mut self, record: &StringRecord) -> Option<u32> {
         let Setting { roster, .. } = self.setting;
         let people_table = self.tally.kind == ScaleKind::Participants;
         let id = filled(record, if people_table { &self.at.id } else { &self.at.participant });
         if !id.is_empty() {
-            let number = self.deeds.number(roster, id);
-            return Ok(Some((number, id.to_owned())));
+            return Some(self.deeds.number(roster, id));
         }
         let study = filled(record, &self.at.study);
-        if self.tally.kind == ScaleKind::Log && !study.is_empty() {
-            if let Some(number) = roster.by_study(study) {
-                return Ok(Some((number, roster.people[number as usize].id.clone())));
-            }
-            if roster.found {
-                self.find("R3", record, "", "study", study, "no participant has this study number")?;
-            }
+        if self.tally.kind == ScaleKind::Log
+            && !study.is_empty()
+            && let Some(number) = roster.by_study(study)
+        {
+            return Some(number);
         }
         // Screening answers have no participant yet.
         let screening = matches!(filled(record, &self.at.session), "" | "ELIGIBLE");
         if self.encrypted && !screening {
             self.tally.undecrypted += 1;
-            if !filled(record, &self.at.flags).contains("R1:") {
-                self.find("R1", record, "", "participantRSA", "", "")?;
-            }
         }
-        Ok(None)
+        None
     }
 
-    fn find(
-        &mut self,
-        rule: &str,
-        record: &StringRecord,
-        who: &str,
-        column: &str,
-        value: &str,
-        message: &str,
-    ) -> io::Result<()> {
-        self.tally.findings.add(Finding {
-            rule: rule.to_owned(),
-            scale: self.tally.scale.clone(),
-            id: filled(record, &self.at.id).to_owned(),
-            participant: who.to_owned(),
-            column: column.to_owned(),
-            value: value.to_owned(),
-            message: message.to_owned(),
-        })
-    }
-
-    fn deed(&mut self, record: &StringRecord, number: u32, id: &str, moment: Option<i64>) -> io::Result<()> {
+    fn deed(&mut self, record: &StringRecord, number: u32, moment: Option<i64>) {
         let seen = self.people.at(number);
         let new = !std::mem::replace(seen, true);
         self.tally.participants += u64::from(new);
         if self.tally.kind == ScaleKind::Participants {
             let life = self.deeds.life.at(number);
             life.last = life.last.max(moment);
-            return Ok(());
-        }
-        if new && self.setting.roster.found && number as usize >= self.setting.roster.people.len() {
-            self.find("R3", record, id, "", "", "")?;
+            return;
         }
         let place = self.key(record);
         let life = self.deeds.life.at(number);
@@ -341,10 +303,9 @@ impl<'s> Pass<'s> {
         }
         match self.tally.kind {
             ScaleKind::Log => self.log(record, number, place, moment),
-            ScaleKind::Questionnaire => return self.answer(record, number, id, place),
+            ScaleKind::Questionnaire => self.answer(number, place),
             ScaleKind::Trials | ScaleKind::Participants => {}
         }
-        Ok(())
     }
 
     /// The place of a row's session, tag and, in a log, task.
@@ -393,10 +354,10 @@ impl<'s> Pass<'s> {
         }
     }
 
-    fn answer(&mut self, record: &StringRecord, number: u32, id: &str, place: usize) -> io::Result<()> {
+    fn answer(&mut self, number: u32, place: usize) {
         let slots = self.setting.slots;
-        let Key { session, slot, entries } = &mut self.keys[place];
-        let (session, slot) = (*session, *slot);
+        let Key { slot, entries, .. } = &mut self.keys[place];
+        let slot = *slot;
         let before = {
             let count = match slot {
                 Some(slot) => self.deeds.given.entry(slot).or_default().at(number),
@@ -411,50 +372,17 @@ impl<'s> Pass<'s> {
         life.entries += 1;
         life.repeated += u32::from(before > 0);
         life.extra += u32::from(slot.is_none() && scheduled);
-        let written = filled(record, &self.at.session).to_owned();
         if before > 0 {
             self.tally.second += 1;
-            self.find("R5", record, id, "session", &written, "")?;
         }
-        if !slots.sessions.is_empty() && self.tally.defined && slot.is_none() {
-            // Screening comes before any session.
-            if session.is_none() && !matches!(written.as_str(), "" | "ELIGIBLE") {
-                self.find("R9", record, id, "session", &written, "")?;
-            } else if session.is_some() && scheduled {
-                self.find("S5", record, id, "session", &written, "")?;
-            }
-        }
-        Ok(())
     }
 
-    /// What combine wrote beside the row.
-    fn flags(&mut self, record: &StringRecord, who: &str) -> io::Result<()> {
-        let flags = filled(record, &self.at.flags);
-        if flags.is_empty() {
-            return Ok(());
-        }
-        for flag in flags.split(';').filter(|flag| !flag.is_empty()) {
-            let (rule, column) = flag.split_once(':').unwrap_or((flag, ""));
-            let place = self.header.iter().position(|name| name == column);
-            let value = place.and_then(|place| record.get(place)).unwrap_or_default();
-            self.find(rule, record, who, column, value, "")?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, hash: blake3::Hash) -> Result<(Tally, Deeds), csv::Error> {
+    fn finish(mut self, hash: blake3::Hash) -> (Tally, Deeds) {
         self.tally.hash = hash;
         for (_, mut counter) in self.answers {
             counter.settle(self.setting.defined, &self.regimes);
             self.tally.columns.push(counter.stat);
         }
-        let questionnaire = self.tally.kind == ScaleKind::Questionnaire && self.tally.entries > 0;
-        let blank = self.tally.columns.iter().filter(|column| column.empty == column.entries && questionnaire);
-        let blank: Vec<String> = blank.map(|column| column.name.clone()).collect();
-        for column in blank {
-            let scale = self.tally.scale.clone();
-            self.tally.findings.add(Finding { rule: "S6".to_owned(), scale, column, ..Finding::default() })?;
-        }
-        Ok((self.tally, self.deeds))
+        (self.tally, self.deeds)
     }
 }

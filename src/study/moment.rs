@@ -104,7 +104,7 @@ fn parse_any(text: &str) -> Option<DateTime<FixedOffset>> {
 }
 
 /// Columns that may hold the moment of an entry, the first that is there counts.
-pub const COLUMNS: &[&str] = &["date", "dateCompleted", "dateSent", "dateCreated", "datetime"];
+pub const COLUMNS: &[&str] = &["date", "dateCompleted", "dateSent", "dateCreated", "datetime", "lastSessionDate"];
 
 #[cfg(test)]
 mod tests {

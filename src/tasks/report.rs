@@ -10,6 +10,8 @@ use crate::pool::paths::ServerFolder;
 use crate::report::files::{self, Sheet};
 use crate::report::model::{Model, Sources, compute};
 use crate::report::page;
+use crate::study::name::ServerName;
+use crate::study::people::{Overrides, accounts};
 use crate::study::scale::{Studies, Study};
 use crate::task::{
     Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, ServerFacts, Task, Work, Written,
@@ -30,12 +32,17 @@ const FILES: [&str; 7] = [
 pub struct Report {
     servers: Arc<Servers>,
     studies: Arc<Studies>,
+    accounts: Arc<Overrides>,
 }
 
 impl Report {
     #[must_use]
     pub fn new(project: &Project) -> Self {
-        Self { servers: Arc::clone(&project.servers), studies: Arc::clone(&project.studies) }
+        Self {
+            servers: Arc::clone(&project.servers),
+            studies: Arc::clone(&project.studies),
+            accounts: Arc::clone(&project.accounts),
+        }
     }
 
     fn study(&self, axes: &Axes) -> Option<&Study> {
@@ -57,7 +64,7 @@ fn archive(seen: &ServerFacts) -> String {
 
 impl Task for Report {
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
@@ -67,11 +74,16 @@ impl Task for Report {
             return Declaration::default();
         };
         let digest = self.study(axes).map_or_else(|| "none".to_owned(), |study| study.digest.clone());
+        let mut parameters = vec![("archive", archive(seen)), ("study", digest)];
+        let said = accounts(&self.accounts, axes.server.as_ref().map_or("", ServerName::as_str));
+        if !said.is_empty() {
+            parameters.push(("accounts", blake3::hash(format!("{said:?}").as_bytes()).to_hex()[..16].to_owned()));
+        }
         Declaration {
             // What was deleted on the server is part of the ledger; there is none before the first deletion.
             inputs: vec![format!("{}/deletions.jsonl", seen.path).into()],
             outputs: FILES.iter().map(|name| Output::required(format!("{}/reports/{name}", seen.path))).collect(),
-            parameters: vec![("archive", archive(seen)), ("study", digest)],
+            parameters,
         }
     }
 
@@ -86,7 +98,8 @@ impl Task for Report {
         let none = Study::default();
         let study = self.study(work.axes).unwrap_or(&none);
         let (combined, scored) = (tables("combined"), tables("scored"));
-        let sources = Sources { server: server.name.as_str(), study, folder: &folder, combined, scored };
+        let accounts = accounts(&self.accounts, server.name.as_str());
+        let sources = Sources { server: server.name.as_str(), study, folder: &folder, combined, scored, accounts };
         let model = compute(&sources)
             .map_err(|(path, error)| Failure::new(FailureKind::Read, format!("{}: {error}", path.display())))?;
         work.cancel.check()?;

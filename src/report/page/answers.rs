@@ -21,7 +21,8 @@ pub fn harmless<'f>(model: &Model, finding: &'f Finding) -> &'f str {
         .table(&finding.scale)
         .is_some_and(|table| table.columns.iter().any(|column| column.name == finding.column && column.free_text));
     let value = finding.value.as_str();
-    let own = matches!(finding.rule.as_str(), "S1" | "R5" | "R9" | "S5" | "R11" | "L1");
+    let own =
+        matches!(finding.rule.as_str(), "S1" | "S2" | "S7" | "R5" | "R9" | "R10" | "S5" | "R11" | "R17" | "R18" | "L1");
     if value.parse::<f64>().is_ok() || own && !free && value.len() <= 64 || value.is_empty() { value } else { "(text)" }
 }
 

@@ -35,7 +35,7 @@ pub fn summary(model: &Model) -> Markup {
             (figure("entries", &entries.to_string(), &format!("in {} tables", model.tables.len())))
             (figure("of due questionnaires missing", &shown_percent(missing, due), &format!("{missing} of {due}, {lost} of them logged")))
             (figure("of asked items missing", &shown_percent(empty, cells), &format!("{empty} of {cells}")))
-            (figure("findings of checks", &model.findings().to_string(), &format!("of {} rules", model.counts.len())))
+            (figure("findings of checks", &model.total().to_string(), &format!("of {} rules", model.counts.len())))
         }
         h3 { "What needs attention" }
         @let attention = attention(model);
@@ -58,7 +58,7 @@ fn list(names: &[String]) -> String {
 fn attention(model: &Model) -> Vec<(Severity, String, &'static str)> {
     let count = |name: &str| model.counts.get(name).copied().unwrap_or_default();
     let mut care = Vec::new();
-    for name in ["L1", "R1", "R3", "repeated_id", "R13", "R5", "S5", "R9", "R16"] {
+    for name in ["L1", "R1", "S2", "R3", "correction_refused", "R18", "S8", "R13", "R5", "R10", "S5", "R9", "R16"] {
         let (title, what, severity) = rule(name);
         if count(name) > 0 {
             let title = if title.is_empty() { name } else { title };

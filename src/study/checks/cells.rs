@@ -15,6 +15,8 @@ pub struct RowRules {
     session: Option<Sessions>,
     /// Where the date stands; a table without date column has no R16.
     date: Vec<usize>,
+    /// True where the only date is that of the last session: who did not begin has none.
+    may_be_undated: bool,
     /// The participants' table: columns that mark accounts of the team.
     team: Vec<usize>,
 }
@@ -117,6 +119,7 @@ impl RowRules {
             participant,
             session: sessions(study, name, kind, header),
             date: if has("R16") { place(moment::COLUMNS) } else { Vec::new() },
+            may_be_undated: place(moment::COLUMNS) == place(&["lastSessionDate"]),
             team,
         }
     }
@@ -139,7 +142,8 @@ impl RowRules {
         for column in &self.columns {
             column.flags(cells[column.at], day, out);
         }
-        if moment.is_none() && !self.date.is_empty() {
+        let empty = self.may_be_undated && self.date.iter().all(|at| cells[*at].is_empty());
+        if moment.is_none() && !self.date.is_empty() && !empty {
             flag(out, "R16", "date");
         }
     }

@@ -1,4 +1,4 @@
-//! Rules about whole columns: S6, and the free text that S9 names.
+//! Rules about whole columns: S6, S8, and the free text that S9 names.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -14,6 +14,28 @@ pub(crate) struct Blank {
     /// Hash of the only value so far; of several there is none.
     only: Option<u64>,
     several: bool,
+    /// By kind of value: how many, the first and the last row.
+    kinds: [Span; KINDS.len()],
+}
+
+/// What a cell looks like; none of it is guessed from the definition.
+const KINDS: [&str; 4] = ["number", "true or false", "list", "text"];
+
+/// Of the rows in which a column looks so.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span {
+    count: u64,
+    first: u64,
+    last: u64,
+}
+
+fn kind(cell: &[u8]) -> usize {
+    match cell {
+        b"true" | b"false" => 1,
+        [b'[' | b'{', ..] => 2,
+        _ if cell.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)) => 0,
+        _ => 3,
+    }
 }
 
 impl Blank {
@@ -23,6 +45,12 @@ impl Blank {
             return;
         }
         self.filled += 1;
+        let span = &mut self.kinds[kind(cell)];
+        if span.count == 0 {
+            span.first = self.rows;
+        }
+        span.count += 1;
+        span.last = self.rows;
         if !self.several {
             let hash = xxh3_64(cell);
             match self.only {
@@ -31,6 +59,27 @@ impl Blank {
                 _ => self.several = true,
             }
         }
+    }
+}
+
+impl Blank {
+    /// S8: what changed for good in the course of the table, whose rows are in the order of their dates.
+    fn drift(&self) -> Option<String> {
+        let spans: Vec<(usize, &Span)> = self.kinds.iter().enumerate().filter(|(_, span)| span.count > 0).collect();
+        let first = spans.iter().map(|(_, span)| span.first).min()?;
+        let last = spans.iter().map(|(_, span)| span.last).max()?;
+        // Where it is there at all, nearly every entry has it.
+        let dense = (last - first + 1) * 9 <= self.filled * 10 && self.filled >= LEAST;
+        if dense && first > LEAST {
+            return Some(format!("new: the {} entries before do not have it", first - 1));
+        }
+        if dense && self.rows - last >= LEAST {
+            return Some(format!("gone: the last {} entries do not have it", self.rows - last));
+        }
+        let both = |a: &Span, b: &Span| a.count >= LEAST && b.count >= LEAST && a.last < b.first;
+        let change =
+            spans.iter().find_map(|(was, a)| spans.iter().find(|(_, b)| both(a, b)).map(|(is, _)| (*was, *is)));
+        change.map(|(was, is)| format!("of another kind: {}, then {}", KINDS[was], KINDS[is]))
     }
 }
 
@@ -56,6 +105,9 @@ pub(super) fn check(table: &Facts<'_>, header: &[String], blanks: &[Blank], sink
             if let Some(message) = message {
                 table.find(sink, "S6", None, NOBODY, name, "", message);
             }
+        }
+        if plain && let Some(message) = blank.drift() {
+            table.find(sink, "S8", None, NOBODY, name, "", message);
         }
         let free = table.defined.and_then(|scale| scale.column(name));
         if free.is_some_and(|column| column.kind == ColumnKind::FreeText) && blank.filled > 0 {

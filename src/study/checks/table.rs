@@ -513,7 +513,6 @@ impl<'t> Pass<'t> {
             "R15" => notice("missing: server"),
             "R16" => notice("no date in a known form"),
             "S5" => notice("the schedule does not place this questionnaire in this session"),
-            "S8" => ("", "the column is new, gone, or of another kind from here on".into(), Severity::Notice),
             // The text itself stays where it is.
             "S9" => match identifying(value.as_bytes()) {
                 Some(what) => ("", what.word().into(), Severity::Notice),
