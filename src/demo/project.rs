@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::scales::BUILT_IN;
 use crate::demo::server::StudyServer;
-use crate::demo::study::{Options, PublicKeys, generate};
+use crate::demo::study::{Options, PublicKeys, Synthetic, generate};
 use crate::pool::atomic::{self, PRIVATE, SHARED};
 use crate::pool::ledger;
 use crate::pool::paths::ServerFolder;
@@ -61,6 +61,18 @@ fn at(path: &Path) -> impl Fn(io::Error) -> NoDemo + '_ {
 /// # Errors
 /// [`NoDemo`].
 pub fn open(folder: &Path, options: Options) -> Result<Demo, NoDemo> {
+    open_with(folder, options, generate)
+}
+
+/// As [`open`], with another way to make the study.
+///
+/// # Errors
+/// [`NoDemo`].
+pub fn open_with(
+    folder: &Path,
+    options: Options,
+    generate: impl FnOnce(Options, &Study, &PublicKeys) -> Result<Synthetic, String>,
+) -> Result<Demo, NoDemo> {
     let path = folder.join(MARK);
     let mark: Option<Mark> = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
@@ -132,7 +144,7 @@ fn public_keys(folder: &Path) -> Result<PublicKeys, NoDemo> {
 }
 
 /// What was deleted stays deleted when the server comes up again.
-fn forget_deleted(study: &mut crate::demo::study::Synthetic, folder: &ServerFolder) -> Result<(), NoDemo> {
+fn forget_deleted(study: &mut Synthetic, folder: &ServerFolder) -> Result<(), NoDemo> {
     for (name, table) in &mut study.tables {
         let Ok(scale) = ScaleName::new(name) else { continue };
         let gone = ledger::confirmed(folder, &scale).map_err(at(folder.path()))?;

@@ -75,16 +75,30 @@ struct Draft {
 /// # Errors
 /// When a public key is none.
 pub fn generate(options: Options, definition: &Study, keys: &PublicKeys) -> Result<Synthetic, String> {
+    make(options, definition, keys, false)
+}
+
+/// As [`generate`], without any fault: for planting known ones.
+///
+/// # Errors
+/// When a public key is none.
+pub fn generate_faultless(options: Options, definition: &Study, keys: &PublicKeys) -> Result<Synthetic, String> {
+    make(options, definition, keys, true)
+}
+
+fn make(options: Options, definition: &Study, keys: &PublicKeys, faultless: bool) -> Result<Synthetic, String> {
     let mut random = StdRng::seed_from_u64(options.seed);
     let zone = FixedOffset::west_opt(5 * 3600).ok_or("the offset is constant")?;
     let start = zone.with_ymd_and_hms(2026, 1, 5, 0, 0, 0).single().ok_or("the day is constant")?;
     let mut drafts = Vec::new();
     for number in 0..i64::from(options.participants) {
         let enrolled = start + Duration::minutes(random.random_range(0..i64::from(options.days.max(1)) * 1440));
-        let mut person = Person { id: 100 + number, random: &mut random, moment: enrolled, drafts: &mut drafts };
+        let (random, drafts) = (&mut random, &mut drafts);
+        let mut person = Person { id: 100 + number, random, moment: enrolled, drafts, faultless };
         person.live(definition);
     }
     drafts.sort_by_key(|draft| (draft.moment, draft.table));
+    settle(&mut drafts);
     let half = start + Duration::days(i64::from(options.days) / 2);
     seal(&mut drafts, keys, half)?;
     let mut tables: BTreeMap<String, Table> = BTreeMap::new();
@@ -102,6 +116,14 @@ pub fn generate(options: Options, definition: &Study, keys: &PublicKeys) -> Resu
         table.entries.push((id, draft.moment, bytes));
     }
     Ok(Synthetic { tables, schedule: schedule(definition) })
+}
+
+/// The server's flag: who has done nothing for three weeks gets no more reminders, whoever finished is left as they are.
+fn settle(drafts: &mut [Draft]) {
+    let Some(now) = drafts.iter().map(|draft| draft.moment).max() else { return };
+    for draft in drafts.iter_mut().filter(|draft| draft.table == "ParticipantExport") {
+        draft.fields.insert("active".to_owned(), json!(now - draft.moment <= Duration::days(21)));
+    }
 }
 
 fn seal(drafts: &mut [Draft], keys: &PublicKeys, half: DateTime<FixedOffset>) -> Result<(), String> {
@@ -142,6 +164,7 @@ struct Person<'p> {
     random: &'p mut StdRng,
     moment: DateTime<FixedOffset>,
     drafts: &'p mut Vec<Draft>,
+    faultless: bool,
 }
 
 impl Person<'_> {
@@ -149,8 +172,13 @@ impl Person<'_> {
         self.random.random_range(0..100) < percent
     }
 
+    /// A fault that real data have; in a faultless study never.
+    fn fault(&mut self, percent: u32) -> bool {
+        self.chance(percent) && !self.faultless
+    }
+
     fn live(&mut self, definition: &Study) {
-        let test = self.chance(2);
+        let test = self.fault(2);
         let enrolled = self.moment;
         let mut reached = "preTest";
         for session in &definition.sessions {
@@ -172,20 +200,23 @@ impl Person<'_> {
                 break;
             }
             self.log(&session.name, "SESSION_COMPLETE", "");
+            if definition.sessions.last().is_some_and(|last| last.name == session.name) {
+                reached = "COMPLETE";
+            }
         }
         let moment = self.moment;
         self.draft(
             "ParticipantExport",
             json!({
-                "id": self.id, "theme": "blue", "testAccount": test, "admin": false, "active": true, "timezone": "America/New_York",
-                "dateCreated": enrolled.to_rfc2822(), "lastLoginDate": moment.to_rfc2822(), "over18": true, "reference": "",
-                "campaign": null, "study": self.id + 5000,
+                "id": self.id, "theme": (if self.id % 2 == 0 { "blue" } else { "green" }), "testAccount": test, "admin": false, "active": true, "timezone": (if self.id % 5 == 0 { "America/Denver" } else { "America/New_York" }),
+                "dateCreated": enrolled.to_rfc2822(), "lastLoginDate": moment.to_rfc2822(), "over18": true, "reference": (if self.id % 4 == 0 { "flyer" } else { "" }),
+                "campaign": (if self.id % 6 == 0 { "autumn" } else { "" }), "study": self.id + 5000,
             }),
         );
         self.draft(
             "StudyImportExport",
             json!({
-                "id": self.id + 5000, "currentSession": reached, "currentTaskIndex": 0, "lastSessionDate": moment.to_rfc2822(),
+                "id": self.id + 5000, "currentSession": reached, "currentTaskIndex": self.id % 7, "lastSessionDate": moment.to_rfc2822(),
                 "receiveGiftCards": self.id % 2 == 0, "conditioning": if self.id % 3 == 0 { "CONTROL" } else { "TRAINING" },
             }),
         );
@@ -204,7 +235,7 @@ impl Person<'_> {
             "TaskLog",
             json!({
                 "study": self.id + 5000, "sessionName": session, "taskName": task, "dateCompleted": date, "tag": tag,
-                "timeOnTask": time, "device": "desktop", "userAgent": "Mozilla/5.0",
+                "timeOnTask": time, "device": (if self.id % 3 == 0 { "phone" } else { "desktop" }), "userAgent": format!("Mozilla/5.{}", self.id % 4),
             }),
         );
     }
@@ -223,11 +254,11 @@ impl Person<'_> {
             return;
         };
         // Logged, and never arrived.
-        if self.chance(2) {
+        if self.fault(2) {
             return;
         }
         self.answer(table, scale, session, &tag);
-        if self.chance(1) {
+        if self.fault(1) {
             self.moment += Duration::seconds(30);
             self.answer(table, scale, session, &tag);
         }
@@ -261,6 +292,12 @@ impl Person<'_> {
                 }
                 ColumnKind::FreeText => json!(TEXTS[self.random.random_range(0..TEXTS.len())]),
                 ColumnKind::List => json!(["one", "two"][..self.random.random_range(0..3)]),
+                ColumnKind::Choice(values) if !values.is_empty() => {
+                    let value = &values[self.random.random_range(0..values.len())];
+                    value.parse::<i64>().map_or_else(|_| json!(value), |number| json!(number))
+                }
+                ColumnKind::Date => json!((self.moment + Duration::days(self.random.random_range(1..8))).to_rfc2822()),
+                ColumnKind::Choice(_) => json!(["one", "two"][self.random.random_range(0..2)]),
                 _ => Value::Null,
             };
             fields.insert(column.name.clone(), value);
@@ -277,7 +314,8 @@ impl Person<'_> {
         if column == "birthYear" {
             return json!(1950 + self.random.random_range(0..55));
         }
-        match self.random.random_range(0..1000) {
+        let drawn = self.random.random_range(0..1000);
+        match if self.faultless { 999 } else { drawn } {
             0..30 => json!(555),
             30..45 => Value::Null,
             45..47 => json!(most as i64 + 5),
@@ -288,7 +326,7 @@ impl Person<'_> {
     fn extra(&mut self, table: &'static str, items: &[&str], most: i64, session: &str) {
         let mut fields = self.common(session, "");
         for item in items {
-            let value = if self.chance(3) { json!(555) } else { json!(self.random.random_range(0..=most)) };
+            let value = if self.fault(3) { json!(555) } else { json!(self.random.random_range(0..=most)) };
             fields.insert((*item).to_owned(), value);
         }
         fields.insert("participant".to_owned(), json!(self.id));
@@ -299,7 +337,7 @@ impl Person<'_> {
         for index in 0..4 {
             let mut fields = self.common(session, "");
             let choice = if self.chance(50) { "yes" } else { "no" };
-            let stimulus = format!("<p>{}</p>", "You are at a party and someone looks at you. ".repeat(8));
+            let stimulus = format!("<p>{index}. {}</p>", "You are at a party and someone looks at you. ".repeat(8));
             fields.insert("participant".to_owned(), json!(self.id));
             fields.insert("trial_index".to_owned(), json!(index));
             fields.insert("stimulus".to_owned(), json!(stimulus));

@@ -7,6 +7,7 @@ mod chain;
 mod commands;
 mod kills;
 mod ops;
+mod planted;
 mod smtp;
 mod soak;
 mod support;

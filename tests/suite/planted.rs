@@ -1,0 +1,58 @@
+//! A study with one planted case of each fault: the rules find exactly those, and no more.
+
+use std::collections::BTreeMap;
+
+use mtdata::demo::faults::{Truth, plant};
+use mtdata::demo::project::open_with;
+use mtdata::demo::study::{Options, generate_faultless};
+
+use crate::support::mtdata;
+
+/// How often each finding is there.
+fn counted(all: impl IntoIterator<Item = Truth>) -> BTreeMap<Truth, usize> {
+    let mut counts = BTreeMap::new();
+    for one in all {
+        *counts.entry(one).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn the_planted_faults_are_found_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("lab");
+    let mut planted = Vec::new();
+    let options = Options { participants: 260, days: 40, seed: 11 };
+    let demo = open_with(&root, options, |options, definition, keys| {
+        let mut study = generate_faultless(options, definition, keys)?;
+        planted = plant(&mut study);
+        Ok(study)
+    })
+    .unwrap();
+    let calm = root.join("config/scales/calm.toml");
+    let text = std::fs::read_to_string(&calm).unwrap();
+    let enrolment = "[enrolment]\nfrom = \"2026-01-01T00:00\"\ntimezone = \"America/New_York\"\n[rule.R14]\n";
+    std::fs::write(&calm, text.replacen("[rule.R14]\n", enrolment, 1)).unwrap();
+    let output = mtdata().current_dir(&demo.folder).args(["build", "-q"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut reader = csv::Reader::from_path(root.join("data/mindtrails/reports/checks.csv")).unwrap();
+    let mut found = Vec::new();
+    let mut free_text = 0;
+    for row in reader.records() {
+        let row = row.unwrap();
+        // Standing notices: tables of trials, and columns of free text, whatever stands in them.
+        match (&row[0], &row[6]) {
+            ("R6", _) => {}
+            ("S9", text) if text.starts_with("free text in") => free_text += 1,
+            _ => found.push([0, 1, 2, 3].map(|at| row[at].to_owned()).into()),
+        }
+    }
+    assert!(free_text > 0);
+    let (planted, found) = (counted(planted), counted(found));
+    let sum = |counts: &BTreeMap<Truth, usize>| counts.values().sum::<usize>();
+    let hits: usize = planted.iter().map(|(one, count)| (*count).min(found.get(one).copied().unwrap_or(0))).sum();
+    println!("precision {hits}/{}, recall {hits}/{}", sum(&found), sum(&planted));
+    let missed: Vec<&Truth> = planted.keys().filter(|one| !found.contains_key(*one)).collect();
+    let more: Vec<_> = found.iter().filter(|(one, count)| planted.get(*one) != Some(*count)).collect();
+    assert!(missed.is_empty() && more.is_empty(), "missed: {missed:#?}\nnot planted: {more:#?}");
+}
