@@ -298,7 +298,7 @@ impl Person<'_> {
                 }
                 ColumnKind::Date => json!((self.moment + Duration::days(self.random.random_range(1..8))).to_rfc2822()),
                 ColumnKind::Choice(_) => json!(["one", "two"][self.random.random_range(0..2)]),
-                _ => Value::Null,
+                ColumnKind::Other => Value::Null,
             };
             fields.insert(column.name.clone(), value);
         }
