@@ -76,6 +76,8 @@ pub enum Command {
     /// Test the alerts
     #[command(subcommand)]
     Alert(AlertCommand),
+    /// JSON Schema of a file people write, for their editors; without NAME, which there are
+    Schema(SchemaArguments),
     /// Print a completion script
     Completions(CompletionsArguments),
     /// Print the manual page
@@ -207,6 +209,12 @@ pub enum GraphFormat {
 pub struct ExplainCheckArguments {
     /// `R10`, or its word: `session-order`
     pub rule: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SchemaArguments {
+    /// `pipeline`, `servers`, `alerts` or `scales`
+    pub name: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::arguments::{InitArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::config::scales::BUILT_IN;
+use crate::config::schema;
 use crate::demo::project::PIPELINE;
 use crate::pool::atomic::{self, PRIVATE, SHARED};
 
@@ -17,12 +18,14 @@ pub fn run(project: &ProjectArguments, arguments: &InitArguments) -> Result<Exit
     let start = project.folder.as_ref().map_or_else(|| here.clone(), |folder| here.join(folder));
     let folder = start.join(&arguments.directory);
     let mut files = vec![
-        ("Pipeline.toml".to_owned(), PIPELINE),
-        ("config/servers.toml".to_owned(), SERVERS),
-        ("config/alerts.toml".to_owned(), ALERTS),
-        (".gitignore".to_owned(), IGNORED),
+        ("Pipeline.toml".to_owned(), PIPELINE.to_owned()),
+        ("config/servers.toml".to_owned(), SERVERS.to_owned()),
+        ("config/alerts.toml".to_owned(), ALERTS.to_owned()),
+        (".gitignore".to_owned(), IGNORED.to_owned()),
     ];
-    files.extend(BUILT_IN.iter().map(|(name, text)| (format!("config/scales/{name}"), *text)));
+    files.extend(BUILT_IN.iter().map(|(name, text)| (format!("config/scales/{name}"), (*text).to_owned())));
+    // The first line of each file names its schema, for editors.
+    files.extend(schema::all().into_iter().map(|known| (format!("schemas/{}.json", known.name), known.text())));
     if let Some((name, _)) = files.iter().find(|(name, _)| folder.join(name).exists()) {
         return Err(Fault::usage(format!(
             "{} is there already; nothing was written",

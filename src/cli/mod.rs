@@ -15,6 +15,7 @@ pub mod list;
 pub mod man;
 pub mod report;
 pub mod runs;
+pub mod schema;
 pub mod status;
 pub mod verify;
 
@@ -139,6 +140,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Fault> {
         Command::Init(a) => init::run(project, a),
         Command::Keys(a) => keys::run(project, a),
         Command::Alert(a) => self::alert::run(project, *a),
+        Command::Schema(a) => schema::run(a),
         Command::Completions(a) => completions::run(project, a),
         Command::Man(a) => man::run(project, a),
     }

@@ -8,6 +8,7 @@ mod people_file;
 pub mod pipeline;
 mod pipeline_file;
 pub mod scales;
+pub mod schema;
 pub mod secret;
 pub mod section;
 pub mod servers;

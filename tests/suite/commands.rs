@@ -81,6 +81,14 @@ fn init_writes_a_project_that_is_read_and_overwrites_none() {
     mtdata().current_dir(folder.path()).args(["build", "-n"]).assert().success();
     mtdata().current_dir(folder.path()).arg("init").assert().code(2).stderr(contains("is there already"));
     assert!(fs::read_to_string(folder.path().join(".gitignore")).unwrap().contains("keys/"));
+    for (file, schema) in [("Pipeline.toml", "pipeline"), ("config/servers.toml", "servers")] {
+        let text = fs::read_to_string(folder.path().join(file)).unwrap();
+        let named = text.lines().next().unwrap().strip_prefix("#:schema ").unwrap();
+        let named = folder.path().join(file).parent().unwrap().join(named);
+        let output = mtdata().args(["schema", schema]).output().unwrap();
+        assert_eq!(fs::read(named).unwrap(), output.stdout);
+    }
+    mtdata().args(["schema", "pipelin"]).assert().code(2).stderr(contains("did you mean `pipeline`?"));
 }
 
 #[test]

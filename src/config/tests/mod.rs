@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Project;
 
 mod reading;
+mod schemas;
 mod texts_of_pipeline;
 mod texts_of_servers;
 
