@@ -25,7 +25,7 @@ pub fn keep(active: &Path, ids: &[i64]) -> io::Result<Option<Warning>> {
     }
     let message = format!(
         "{} entries, id {first} first, stood in {} and are in no raw file of that day any more; the table as it was is \
-         kept as {}; `mtdata recover` says what is missing",
+         kept as {}; compare the two, and restore the raw file from a backup",
         lost.len(),
         active.display(),
         copy.display()

@@ -62,7 +62,11 @@ impl<'t> Trip<'t> {
     pub fn go(&mut self) -> Result<bool, Failure> {
         let mut index = Index::open(self.folder, self.scale).map_err(|e| Failure::read(&self.folder.index(), &e))?;
         for (name, why) in &index.damaged {
-            self.warn("raw_damaged", format!("{name}: {why}; `mtdata recover` looks after it"), true);
+            self.warn(
+                "raw_damaged",
+                format!("{name}: {why}; `mtdata verify` shows what else differs; restore it from a backup"),
+                true,
+            );
         }
         let before = Notes::read(self.folder, self.scale);
         let mut notes = before.clone();
