@@ -237,18 +237,4 @@ impl<'p> Graph<'p> {
     pub fn task(&self, node: NodeIndex) -> &'p dyn Task {
         &*self.tasks[self.nodes[node].task]
     }
-
-    /// Two instances that make the same file, if there are any.
-    #[must_use]
-    pub fn clash(&self) -> Option<(NodeIndex, NodeIndex, Name)> {
-        let mut makers: HashMap<Name, NodeIndex> = HashMap::new();
-        for node in self.nodes.node_indices() {
-            for (path, _) in &self.nodes[node].outputs {
-                if let Some(first) = makers.insert(*path, node) {
-                    return Some((first, node, *path));
-                }
-            }
-        }
-        None
-    }
 }

@@ -34,12 +34,6 @@ impl TableReader {
         self.header.iter().position(|column| column == name)
     }
 
-    /// The first of these columns that the table has.
-    #[must_use]
-    pub fn any_column(&self, names: &[&str]) -> Option<usize> {
-        names.iter().find_map(|name| self.column(name))
-    }
-
     /// Reads the next row into `record`; false at the end.
     ///
     /// # Errors

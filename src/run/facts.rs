@@ -1,6 +1,6 @@
 //! Looking at the pool: which scales and dates each server's folders hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -101,10 +101,4 @@ pub fn look_again(project: &Project, name: &ServerName, facts: &mut Facts) {
         }
     }
     facts.servers.insert(name.clone(), new);
-}
-
-/// All names of scales of all servers.
-#[must_use]
-pub fn scale_names(facts: &Facts) -> BTreeSet<&ScaleName> {
-    facts.servers.values().flat_map(|server| server.scales.keys()).collect()
 }

@@ -8,7 +8,7 @@ use petgraph::graph::NodeIndex;
 
 use crate::config::Project;
 use crate::config::pipeline::Action;
-use crate::plan::staleness::{Memory, Rhythm, judge};
+use crate::plan::staleness::{Memory, judge};
 use crate::plan::{Dependency, Graph, Reason, Selection, Target};
 use crate::run::contents::Snapshot;
 use crate::run::facts;
@@ -197,10 +197,4 @@ pub fn all_targets(project: &Project) -> Vec<Target> {
         }
     }
     targets
-}
-
-/// Whether an instance runs by the clock rather than by content.
-#[must_use]
-pub fn is_timed(project: &Project, facts: &Facts, instance: &crate::plan::Instance) -> bool {
-    !matches!(rhythm(project, facts, instance), Rhythm::Content)
 }

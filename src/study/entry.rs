@@ -231,8 +231,6 @@ pub struct Entries<R> {
     /// Bytes before the buffer.
     before: u64,
     state: State,
-    /// Another array may follow, as the first generation appended them.
-    appended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,12 +246,7 @@ enum State {
 impl<R: Read> Entries<R> {
     pub fn new(reader: R) -> Self {
         let buffer = vec![0; 1 << 16].into_boxed_slice();
-        Self { reader, buffer, filled: 0, next: 0, before: 0, state: State::Start, appended: false }
-    }
-
-    /// Of several arrays, one after the other: two answers of one second, in one file of the first generation.
-    pub fn appended(reader: R) -> Self {
-        Self { appended: true, ..Self::new(reader) }
+        Self { reader, buffer, filled: 0, next: 0, before: 0, state: State::Start }
     }
 
     /// How many bytes were used so far.
@@ -332,10 +325,6 @@ impl<R: Read> Entries<R> {
         self.state = State::Done;
         match self.peek()? {
             None => Ok(None),
-            Some(b'[') if self.appended => {
-                self.state = State::Start;
-                Ok(None)
-            }
             Some(_) => Err(self.shape("something stands after the array")),
         }
     }
