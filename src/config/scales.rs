@@ -15,7 +15,7 @@ use crate::study::checks::catalogue::RULES;
 use crate::study::checks::{Settings, Severity};
 use crate::study::name::ScaleName;
 use crate::study::scale::{
-    Conditions, Duplicates, Enrolment, Scale, ScaleKind, ScheduledTask, Screening, Session, Studies, Study,
+    Conditions, Duplicates, Enrolment, Scale, ScaleKind, ScheduledTask, Screening, Session, Studies, Study, digest,
 };
 
 /// Name below config/scales and text of every definition that comes with mtdata.
@@ -54,6 +54,7 @@ pub fn read(name: &str, source: &Source, problems: &RefCell<Problems>) -> Option
         name: name.to_owned(),
         title: top.text("title").unwrap_or_else(|| name.to_owned()),
         digest: String::new(),
+        frame_digest: String::new(),
         duplicates: top.word("duplicates", &policies).unwrap_or_default(),
         sessions: sessions(&top),
         special_sessions: plain(&top, "special_sessions"),
@@ -76,14 +77,10 @@ pub fn read(name: &str, source: &Source, problems: &RefCell<Problems>) -> Option
     }
     check_variants(&top, &variants, &study);
     check_names(&top, &study);
-    study.digest = digest(&format!("{study:?}"));
+    study.frame_digest = digest(&(&study.sessions, &study.special_sessions, &study.screening, &study.rules));
+    study.digest = digest(&study);
     top.end();
     Some(study)
-}
-
-/// Of what a definition says, not of how it is written.
-fn digest(text: &str) -> String {
-    blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
 }
 
 fn plain(table: &Section<'_, '_>, key: &'static str) -> Vec<String> {
@@ -284,7 +281,7 @@ fn read_scale(name: &ScaleName, table: &Section<'_, '_>, variants: &[(String, st
     for score in &mut scale.scores {
         score.selected |= variants.iter().any(|(variant, _)| *variant == score.origin);
     }
-    scale.digest = digest(&format!("{scale:?}"));
+    scale.digest = digest(&scale);
     scale
 }
 

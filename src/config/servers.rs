@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use crate::pool::paths::DateStyle;
 use crate::study::name::ServerName;
+use crate::study::scale::{Studies, Study};
 
 /// One `[server]` table. Secrets are named here, and read only when they are used.
 #[derive(Debug, Clone)]
@@ -44,3 +45,9 @@ pub enum Secret {
 
 /// All of servers.toml, by name.
 pub type Servers = BTreeMap<ServerName, Server>;
+
+/// The study whose definitions hold for a server.
+#[must_use]
+pub fn study_of<'s>(servers: &Servers, studies: &'s Studies, server: &ServerName) -> Option<&'s Study> {
+    studies.get(servers.get(server)?.study.as_ref()?)
+}

@@ -1,12 +1,19 @@
 //! What a study's questionnaires are: items, ranges, codes for "no answer", schedule, scoring. Data, not code.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use chrono::{NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 
 use crate::study::checks::Settings;
 use crate::study::name::ScaleName;
+
+/// Of what a value says, not of how it was written: enough to tell two values apart in a message.
+#[must_use]
+pub fn digest(value: &impl Debug) -> String {
+    blake3::hash(format!("{value:?}").as_bytes()).to_hex()[..16].to_owned()
+}
 
 /// One study's definitions.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +22,8 @@ pub struct Study {
     pub title: String,
     /// Of everything the definition says; comments and spacing do not count.
     pub digest: String,
+    /// Of what row rules look at beside the scale itself: schedule, marks, screening, settings of rules.
+    pub frame_digest: String,
     /// In the order a participant goes through them.
     pub sessions: Vec<Session>,
     /// Names that stand in `session` without being part of the schedule: `COMPLETE`, `NOT_STARTED`...
@@ -29,13 +38,6 @@ pub struct Study {
 }
 
 impl Study {
-    /// Of what row rules look at beside the scale itself: schedule, marks, screening, settings of rules.
-    #[must_use]
-    pub fn frame_digest(&self) -> String {
-        let said = format!("{:?}", (&self.sessions, &self.special_sessions, &self.screening, &self.rules));
-        blake3::hash(said.as_bytes()).to_hex()[..16].to_owned()
-    }
-
     /// Where a session stands in the schedule.
     #[must_use]
     pub fn session(&self, name: &str) -> Option<usize> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::config::Project;
-use crate::config::servers::Servers;
+use crate::config::servers::{Servers, study_of};
 use crate::pool::atomic::{self, AtomicFile, SHARED};
 use crate::pool::paths::{ServerFolder, table_name};
 use crate::pool::rows::put;
@@ -19,7 +19,7 @@ use crate::pool::sorting::Merge;
 use crate::study::checks::cells::RowRules;
 use crate::study::name::{ScaleName, ServerName};
 use crate::study::people::{Correction, Corrections, corrections};
-use crate::study::scale::{Scale, Studies, Study};
+use crate::study::scale::{Scale, Studies, Study, digest};
 use crate::task::{
     Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Warning, Work, Written,
 };
@@ -40,8 +40,7 @@ pub fn definition<'s>(
     server: &ServerName,
     scale: &ScaleName,
 ) -> Option<&'s Scale> {
-    let study = servers.get(server)?.study.as_ref()?;
-    studies.get(study)?.scales.get(scale)
+    study_of(servers, studies, server)?.scales.get(scale)
 }
 
 /// The combining of all servers' scales.
@@ -62,7 +61,7 @@ impl Combine {
     }
 
     fn study(&self, server: &ServerName) -> Option<&Study> {
-        self.studies.get(self.servers.get(server)?.study.as_ref()?)
+        study_of(&self.servers, &self.studies, server)
     }
 
     /// Of all that decides over flags and corrections.
@@ -72,10 +71,10 @@ impl Combine {
         let own = corrections(&self.corrections, server, scale);
         let mut parameters = vec![
             ("definition", defined.map_or_else(|| "none".to_owned(), |scale| scale.digest.clone())),
-            ("rules", study.map_or_else(|| "none".to_owned(), Study::frame_digest)),
+            ("rules", study.map_or_else(|| "none".to_owned(), |study| study.frame_digest.clone())),
         ];
         if !own.is_empty() {
-            parameters.push(("corrections", blake3::hash(format!("{own:?}").as_bytes()).to_hex()[..16].to_owned()));
+            parameters.push(("corrections", digest(&own)));
         }
         parameters
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::Project;
-use crate::config::servers::Servers;
+use crate::config::servers::{Servers, study_of};
 use crate::pool::atomic::{self, SHARED};
 use crate::pool::paths::ServerFolder;
 use crate::report::files::{self, Sheet};
@@ -12,7 +12,7 @@ use crate::report::model::{Model, Sources, compute};
 use crate::report::page;
 use crate::study::name::ServerName;
 use crate::study::people::{Overrides, accounts};
-use crate::study::scale::{Studies, Study};
+use crate::study::scale::{Studies, Study, digest};
 use crate::task::{
     Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, ServerFacts, Task, Work, Written,
 };
@@ -46,8 +46,7 @@ impl Report {
     }
 
     fn study(&self, axes: &Axes) -> Option<&Study> {
-        let server = self.servers.get(axes.server.as_ref()?)?;
-        self.studies.get(server.study.as_ref()?)
+        study_of(&self.servers, &self.studies, axes.server.as_ref()?)
     }
 }
 
@@ -73,11 +72,11 @@ impl Task for Report {
         let Some(seen) = seen.filter(|seen| seen.scales.values().any(|scale| !scale.dates.is_empty())) else {
             return Declaration::default();
         };
-        let digest = self.study(axes).map_or_else(|| "none".to_owned(), |study| study.digest.clone());
-        let mut parameters = vec![("archive", archive(seen)), ("study", digest)];
+        let study = self.study(axes).map_or_else(|| "none".to_owned(), |study| study.digest.clone());
+        let mut parameters = vec![("archive", archive(seen)), ("study", study)];
         let said = accounts(&self.accounts, axes.server.as_ref().map_or("", ServerName::as_str));
         if !said.is_empty() {
-            parameters.push(("accounts", blake3::hash(format!("{said:?}").as_bytes()).to_hex()[..16].to_owned()));
+            parameters.push(("accounts", digest(&said)));
         }
         Declaration {
             // What was deleted on the server is part of the ledger; there is none before the first deletion.

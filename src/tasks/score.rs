@@ -7,7 +7,7 @@ use std::sync::Arc;
 use csv::StringRecord;
 
 use crate::config::Project;
-use crate::config::servers::Servers;
+use crate::config::servers::{Servers, study_of};
 use crate::pool::table::{TableReader, TableWriter};
 use crate::study::moment;
 use crate::study::name::ServerName;
@@ -35,8 +35,7 @@ impl Score {
     }
 
     fn duplicates(&self, server: &ServerName) -> Duplicates {
-        let study = self.servers.get(server).and_then(|server| self.studies.get(server.study.as_ref()?));
-        study.map(|study| study.duplicates).unwrap_or_default()
+        study_of(&self.servers, &self.studies, server).map(|study| study.duplicates).unwrap_or_default()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use csv::StringRecord;
 
 use crate::config::Project;
-use crate::config::servers::Servers;
+use crate::config::servers::{Servers, study_of};
 use crate::pool::table::{TableReader, TableWriter};
 use crate::study::scale::{Duplicates, Scale, ScaleKind, Studies};
 use crate::task::{Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
@@ -57,8 +57,7 @@ impl Task for Wide {
         let Some(scale) = self.definition(work.axes) else {
             return Err(Failure::new(FailureKind::Internal, "a widening without definition"));
         };
-        let server = work.axes.server.as_ref().and_then(|name| self.servers.get(name));
-        let study = server.and_then(|server| self.studies.get(server.study.as_ref()?));
+        let study = work.axes.server.as_ref().and_then(|name| study_of(&self.servers, &self.studies, name));
         let last = study.is_some_and(|study| study.duplicates == Duplicates::Last);
         let order: Vec<String> = study.into_iter().flat_map(|study| &study.sessions).map(|s| s.name.clone()).collect();
         let (mut rows, mut sessions) = (BTreeMap::new(), BTreeSet::new());
