@@ -9,6 +9,7 @@ use csv::StringRecord;
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
 use crate::pool::table::{TableReader, TableWriter};
+use crate::study::name::ServerName;
 use crate::study::scale::{Duplicates, Scale, ScaleKind, Studies};
 use crate::task::{Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
 use crate::tasks::combine::definition;
@@ -28,6 +29,12 @@ impl Wide {
 
     fn definition(&self, axes: &Axes) -> Option<&Scale> {
         definition(&self.servers, &self.studies, axes.server.as_ref()?, axes.scale.as_ref()?)
+    }
+
+    /// Of what the columns' order and the choice among entries hang on.
+    fn frame(&self, server: &ServerName) -> String {
+        let study = study_of(&self.servers, &self.studies, server);
+        study.map_or_else(|| "none".to_owned(), |study| format!("{}, {}", study.duplicates.word(), study.frame_digest))
     }
 }
 
@@ -49,7 +56,7 @@ impl Task for Wide {
         Declaration {
             inputs: Vec::new(),
             outputs: vec![Output::required(format!("{}/wide/{scale}.csv", server.path))],
-            parameters: vec![("definition", defined.digest.clone())],
+            parameters: vec![("definition", defined.digest.clone()), ("study", self.frame(name))],
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::support::{Lab, mtdata};
+use crate::support::{Lab, Run, mtdata};
 
 #[test]
 fn every_target_is_listed_with_its_state() {
@@ -166,4 +166,19 @@ fn keys_are_made_private_and_never_overwritten() {
 fn the_manual_and_completions_come_from_the_words_themselves() {
     mtdata().args(["completions", "bash"]).assert().success().stdout(contains("explain"));
     mtdata().arg("man").assert().success().stdout(contains(".TH mtdata"));
+}
+
+#[test]
+fn another_word_on_second_entries_makes_every_wide_table_anew() {
+    let lab = Lab::new();
+    let wide = |run: &Run| -> Vec<String> {
+        let mut targets = [run.targets("built"), run.targets("unchanged")].concat();
+        targets.retain(|target| target.starts_with("wide/"));
+        targets.sort();
+        targets
+    };
+    let first = wide(&lab.build());
+    assert!(first.len() > 3);
+    lab.replace("config/scales/calm.toml", "duplicates = \"first\"", "duplicates = \"last\"");
+    assert_eq!(wide(&lab.build()), first);
 }
