@@ -17,6 +17,7 @@ use crate::pool::paths::{ServerFolder, table_name};
 use crate::pool::rows::put;
 use crate::pool::sorting::Merge;
 use crate::study::checks::cells::RowRules;
+use crate::study::moment;
 use crate::study::name::{ScaleName, ServerName};
 use crate::study::people::{Correction, Corrections, corrections};
 use crate::study::scale::{Scale, Studies, Study, digest};
@@ -126,7 +127,7 @@ impl Task for Combine {
             header: &header,
             rules: &rules,
             raw_files: &seen.files,
-            adopted: adopted(work),
+            date: moment::COLUMNS.iter().find_map(|name| header.iter().position(|column| column == name)),
             corrections: &mended,
         };
         let mut counts = Counts::default();
@@ -143,13 +144,19 @@ impl Task for Combine {
 /// The active tables by their day: names of the first generation do not sort by it.
 fn sources(work: &Work<'_>) -> Result<Vec<Source>, Failure> {
     let mut paths: Vec<PathBuf> = work.inputs_in("active_data").filter(|path| path.exists()).collect();
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let day = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = name(path);
         (table_name(&name).map(|dated| dated.date), name)
     };
     paths.sort_by_cached_key(day);
     paths.dedup();
-    paths.into_par_iter().map(Source::open).collect()
+    let adopted = adopted(work);
+    let open = |path: PathBuf| {
+        let adopted = adopted.contains(&name(&path));
+        Source::open(path, adopted)
+    };
+    paths.into_par_iter().map(open).collect()
 }
 
 /// Names of active tables that stand without a raw file.

@@ -111,14 +111,16 @@ pub struct Source {
     pub path: PathBuf,
     /// Its columns as they stand there.
     pub header: Vec<String>,
+    /// It stands without a raw file.
+    pub adopted: bool,
 }
 
 impl Source {
     /// # Errors
     /// When it cannot be read.
-    pub fn open(path: PathBuf) -> Result<Self, Failure> {
+    pub fn open(path: PathBuf, adopted: bool) -> Result<Self, Failure> {
         let (_, header) = Self::rows(&path)?;
-        Ok(Self { path, header })
+        Ok(Self { path, header, adopted })
     }
 
     /// Its rows behind the header, and the header.

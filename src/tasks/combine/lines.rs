@@ -1,6 +1,6 @@
 //! The lines of a combined table, made many at once from where their rows lie.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -26,8 +26,8 @@ pub struct Lines<'l> {
     pub rules: &'l RowRules,
     /// Names of raw files.
     pub raw_files: &'l [String],
-    /// Active tables that stand without a raw file.
-    pub adopted: HashSet<String>,
+    /// Where the entry's date stands in the header.
+    pub date: Option<usize>,
     pub corrections: &'l HashMap<i64, Vec<&'l Correction>>,
 }
 
@@ -95,12 +95,10 @@ impl Lines<'_> {
             word(flags, "repeated_id");
         }
         let source = &self.sources[row.file as usize];
-        let name = source.path.file_name().unwrap_or_default();
-        if !self.adopted.is_empty() && name.to_str().is_some_and(|name| self.adopted.contains(name)) {
+        if source.adopted {
             word(flags, "no_raw_file");
         }
-        let date = moment::COLUMNS.iter().find_map(|name| self.header.binary_search_by(|c| c.as_str().cmp(name)).ok());
-        let date = date.and_then(|at| std::str::from_utf8(cells[at]).ok()).and_then(moment::parse);
+        let date = self.date.and_then(|at| std::str::from_utf8(cells[at]).ok()).and_then(moment::parse);
         self.rules.flags(&cells, date, flags);
         let out = &mut made.bytes;
         // Tables of mtdata's own writing have the same columns and quotes already.
