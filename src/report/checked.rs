@@ -1,109 +1,59 @@
-//! What the rules find in a server's tables: each table against the roster, TaskLog and the schedule, many at once.
+//! What the rules find in a server's tables, on its way to the page and to checks.csv.
 
 use std::io;
-use std::path::{Path, PathBuf};
-
-use rayon::prelude::*;
+use std::path::Path;
 
 use crate::report::books::Books;
 use crate::report::findings::Findings;
-use crate::report::model::{Sources, Unreadable, definition, scale_name};
-use crate::report::tally::{self, STUDY_TABLE, Tally};
+use crate::report::model::{Sources, Unreadable, scale_name};
+use crate::report::reading::Everyone;
+use crate::report::tally::Tally;
 use crate::report::trajectory::Scored;
-use crate::study::checks::log::Log;
-use crate::study::checks::roster::Roster;
-use crate::study::checks::table::{Context, examine};
-use crate::study::checks::{Finding, Seen, Severity, ledger};
-use crate::study::scale::ScaleKind;
-
-/// Findings table by table in the order of their names, last those of several tables.
-pub struct Checked(pub Vec<Findings>);
+use crate::study::checks::{Finding, Seen, Severity, accounts, ledger};
 
 /// Collects findings; the first failed write stops the rest.
-struct Sink {
+pub struct Sink {
     findings: Findings,
     result: io::Result<()>,
 }
 
 impl Sink {
-    fn new(folder: &Path) -> Self {
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
         Self { findings: Findings::new(folder), result: Ok(()) }
     }
 
-    fn add(&mut self, finding: &Finding<'_>) {
+    pub fn add(&mut self, finding: &Finding<'_>) {
         if self.result.is_ok() {
             self.result = self.findings.add(finding);
         }
     }
 
-    fn done(self) -> io::Result<Findings> {
+    /// # Errors
+    /// The first failed write.
+    pub fn done(self) -> io::Result<Findings> {
         self.result.map(|()| self.findings)
     }
 }
 
-/// Applies every rule.
+/// What no table shows by itself: accounts, and whether the numbers close.
 ///
 /// # Errors
-/// The file that cannot be read or written, and why.
-pub fn check(sources: &Sources<'_>, books: &Books, tables: &[Tally], scored: &[Scored]) -> Result<Checked, Unreadable> {
+/// The spool that cannot be written, and why.
+pub fn conclude(
+    sources: &Sources<'_>,
+    everyone: &Everyone<'_>,
+    seen: &Seen,
+    books: &Books,
+    tables: &[Tally],
+    scored: &[Scored],
+) -> Result<Findings, Unreadable> {
     let spool = sources.folder.reports();
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error: csv::Error| (path, error)
-    };
-    let of_kind = |kind: ScaleKind, name: &str| {
-        let fits = |path: &&PathBuf| match definition(sources.study, path) {
-            Some(scale) => scale.kind == kind && (kind != ScaleKind::Log || scale_name(path) == name),
-            None => scale_name(path) == name,
-        };
-        sources.combined.iter().find(fits)
-    };
-    let participants = of_kind(ScaleKind::Participants, "ParticipantExport");
-    let states = states(sources)?;
-    let roster = Roster::read(
-        sources.study,
-        &sources.accounts,
-        participants.map(PathBuf::as_path),
-        states.map(PathBuf::as_path),
-    );
-    let roster = roster.map_err(failed(participants.map_or(spool.as_path(), PathBuf::as_path)))?;
-    let log = match of_kind(ScaleKind::Log, "TaskLog") {
-        Some(path) => Log::read(sources.study, &roster, path).map_err(failed(path))?,
-        None => Log::default(),
-    };
-    let context = Context::new(sources.study, &roster, &log);
-    let mut paths: Vec<&PathBuf> = sources.combined.iter().collect();
-    paths.sort_by_cached_key(|path| scale_name(path));
-    let examined = paths.par_iter().map(|path| {
-        let mut sink = Sink::new(&spool);
-        let seen =
-            examine(&context, &scale_name(path), path, &mut |finding| sink.add(finding)).map_err(failed(path))?;
-        Ok((seen, sink.done().map_err(|error| (spool.clone(), error.into()))?))
-    });
-    let mut all = Vec::new();
-    let mut seen = Seen::default();
-    for (one, findings) in examined.collect::<Result<Vec<_>, Unreadable>>()? {
-        seen.merge(&one);
-        all.push(findings);
-    }
     let mut sink = Sink::new(&spool);
-    let name = participants.map(|path| scale_name(path)).unwrap_or_default();
-    roster.check(sources.study, &name, &seen.last, seen.now, &mut |finding| sink.add(finding));
+    let name = everyone.table.map(|path| scale_name(path)).unwrap_or_default();
+    accounts::check(&everyone.roster, sources.study, &name, &seen.last, seen.now, &mut |finding| sink.add(finding));
     add_up(sources, books, tables, scored, &mut sink);
-    all.push(sink.done().map_err(|error| (spool.clone(), error.into()))?);
-    Ok(Checked(all))
-}
-
-/// The study's own table: which condition each of its numbers has.
-fn states<'s>(sources: &'s Sources<'_>) -> Result<Option<&'s PathBuf>, Unreadable> {
-    for path in &sources.combined {
-        let failed = |error: csv::Error| (path.clone(), error);
-        let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 12).from_path(path).map_err(failed)?;
-        if tally::columns(reader.headers().map_err(failed)?, STUDY_TABLE).len() == STUDY_TABLE.len() {
-            return Ok(Some(path));
-        }
-    }
-    Ok(None)
+    sink.done().map_err(|error| (spool, error.into()))
 }
 
 /// L1: archived against combined, day by day, and combined against scored.

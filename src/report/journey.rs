@@ -1,7 +1,8 @@
 //! Each participant's way through the schedule: what was due, what is there, what is missing and why.
 
-use crate::report::people::{Deeds, Roster};
+use crate::report::people::Deeds;
 use crate::report::slots::Slots;
+use crate::study::roster::Roster;
 
 /// Longer idle than this, beyond the least time to the next session, is taken as dropped out (rule S3).
 pub const IDLE_DAYS: f64 = 21.0;
@@ -168,10 +169,10 @@ impl Following<'_> {
             ..Journey::default()
         };
         if let Some(person) = person {
-            journey.test_account = person.test_account;
-            journey.enrolled = person.enrolled;
+            journey.test_account = person.is_test();
+            journey.enrolled = person.created;
             journey.condition = person.condition;
-            journey.server_session = person.server_session;
+            journey.server_session = person.session;
         }
         journey.counts = !journey.test_account && (journey.enrolled_known || !self.roster.found);
         journey.last = life.last.max(journey.enrolled);

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, FixedOffset};
 use rayon::prelude::*;
@@ -10,16 +9,17 @@ use rayon::prelude::*;
 use crate::pool::paths::ServerFolder;
 use crate::report::attrition::{Arm, arms};
 use crate::report::books::{self, Books};
-use crate::report::checked::{self, Checked};
+use crate::report::checked;
 use crate::report::findings::{Finding, Findings, SHOWN};
 use crate::report::journey::{Following, Journeys, Presence};
-use crate::report::people::{Deeds, Roster};
-use crate::report::roster;
+use crate::report::people::Deeds;
+use crate::report::reading::{self, Everyone, Reading};
 use crate::report::slots::Slots;
-use crate::report::tally::{self, Setting, Tally};
+use crate::report::tally::Tally;
 use crate::report::trajectory::{self, Scored};
 use crate::study::name::ScaleName;
 use crate::study::people::Override;
+use crate::study::roster::Roster;
 use crate::study::scale::{Scale, ScaleKind, Study};
 
 /// What a report is made of.
@@ -99,9 +99,9 @@ pub(crate) fn definition<'s>(study: &'s Study, path: &Path) -> Option<&'s Scale>
 pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let Sources { server, study, folder, .. } = *sources;
     let slots = Slots::new(study);
-    let roster = read_roster(sources)?;
-    let (mut tables, deeds) = read_tables(sources, &slots, &roster)?;
-    tables.sort_by(|a, b| a.scale.cmp(&b.scale));
+    let everyone = Everyone::read(sources)?;
+    let roster = &everyone.roster;
+    let Reading { tables, deeds, seen, mut findings } = reading::read(sources, &slots, &everyone)?;
     let now = tables.iter().filter_map(|table| table.last).max();
     let names: HashSet<&str> = tables.iter().map(|table| table.scale.as_str()).collect();
     let present: Vec<bool> =
@@ -114,7 +114,7 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let logged = tables.iter().any(|table| table.kind == ScaleKind::Log && table.scale == "TaskLog");
     let journeys = Following {
         slots: &slots,
-        roster: &roster,
+        roster,
         deeds: &deeds,
         present: &present,
         scales: &scheduled,
@@ -122,7 +122,7 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
         now: now.map(|now| now.timestamp_millis()).unwrap_or_default(),
     }
     .all();
-    let log_places = log_places(&slots, &deeds, &roster);
+    let log_places = log_places(&slots, &deeds, roster);
     let absent = absent.into_iter().map(|scale| (log_places.get(&scale).map_or(0, |places| places.logged), scale));
     let books = books::read(folder, &tables).map_err(|error| (folder.path().to_owned(), error.into()))?;
     let test: BTreeSet<&str> =
@@ -130,7 +130,7 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let read = |path: &PathBuf| trajectory::read(path, &scale_name(path), &slots, &test).map_err(unreadable(path));
     let mut scored = sources.scored.par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     scored.sort_by(|a, b| a.scale.cmp(&b.scale));
-    let Checked(findings) = checked::check(sources, &books, &tables, &scored)?;
+    findings.push(checked::conclude(sources, &everyone, &seen, &books, &tables, &scored)?);
     let mut model = Model {
         server: server.to_owned(),
         study: study.name.clone(),
@@ -155,43 +155,6 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
         *model.counts.entry(rule.clone()).or_default() += count;
     }
     Ok(model)
-}
-
-fn read_roster(sources: &Sources<'_>) -> Result<Roster, Unreadable> {
-    let mut people = Roster::default();
-    let is_participants = |path: &Path| {
-        definition(sources.study, path)
-            .map_or_else(|| scale_name(path) == "ParticipantExport", |scale| scale.kind == ScaleKind::Participants)
-    };
-    for path in sources.combined.iter().filter(|path| is_participants(path)) {
-        roster::participants(path, &mut people).map_err(unreadable(path))?;
-    }
-    for path in &sources.combined {
-        if roster::is_study_table(path).map_err(unreadable(path))? {
-            roster::conditions(path, &mut people).map_err(unreadable(path))?;
-        }
-    }
-    for person in &mut people.people {
-        if let Some(said) = sources.accounts.get(person.id.as_str()) {
-            person.test_account = said.test;
-        }
-    }
-    Ok(people)
-}
-
-fn read_tables(sources: &Sources<'_>, slots: &Slots, roster: &Roster) -> Result<(Vec<Tally>, Deeds), Unreadable> {
-    let deeds = Mutex::new(Deeds::default());
-    let read = |path: &PathBuf| {
-        let scale = scale_name(path);
-        let defined = definition(sources.study, path);
-        let setting = Setting { scale: &scale, defined, slots, roster };
-        let (tally, did) = tally::read(path, setting).map_err(unreadable(path))?;
-        // The order of merging does not matter: sums, minima and maxima.
-        deeds.lock().unwrap_or_else(PoisonError::into_inner).merge(did, roster);
-        Ok(tally)
-    };
-    let tables = sources.combined.par_iter().map(read).collect::<Result<Vec<_>, Unreadable>>()?;
-    Ok((tables, deeds.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 fn log_places(slots: &Slots, deeds: &Deeds, roster: &Roster) -> BTreeMap<String, LogPlaces> {

@@ -1,64 +1,9 @@
-//! Who takes part, and what each of them did: gathered table by table, in any order, with the same result.
+//! What each participant did: gathered table by table, in any order, with the same result.
 
 use std::collections::HashMap;
 
 use crate::report::slots::Slots;
-
-/// The participants as the study's own tables name them, before any answer is read.
-#[derive(Debug, Default)]
-pub struct Roster {
-    pub people: Vec<Person>,
-    index: HashMap<String, u32>,
-    by_study: HashMap<String, u32>,
-    /// True when there is a participants' table at all.
-    pub found: bool,
-}
-
-/// One participant of the roster.
-#[derive(Debug, Clone, Default)]
-pub struct Person {
-    pub id: String,
-    pub test_account: bool,
-    /// Milliseconds since 1970.
-    pub enrolled: Option<i64>,
-    pub condition: String,
-    /// Where the server itself says they are.
-    pub server_session: String,
-}
-
-impl Roster {
-    pub fn add(&mut self, person: Person, study: &str) {
-        let number = u32::try_from(self.people.len()).unwrap_or(u32::MAX);
-        if !study.is_empty() {
-            self.by_study.insert(study.to_owned(), number);
-        }
-        // The newest row of a participant counts.
-        match self.index.insert(person.id.clone(), number) {
-            Some(old) => {
-                self.index.insert(person.id.clone(), old);
-                self.by_study.insert(study.to_owned(), old);
-                self.people[old as usize] = person;
-            }
-            None => self.people.push(person),
-        }
-    }
-
-    #[must_use]
-    pub fn find(&self, id: &str) -> Option<u32> {
-        self.index.get(id).copied()
-    }
-
-    #[must_use]
-    pub fn by_study(&self, study: &str) -> Option<u32> {
-        self.by_study.get(study).copied()
-    }
-
-    /// The person that a row of the study table is about.
-    pub fn of_study(&mut self, study: &str) -> Option<&mut Person> {
-        let number = self.by_study(study)?;
-        self.people.get_mut(number as usize)
-    }
-}
+use crate::study::roster::Roster;
 
 /// Grows with the highest person it was asked for.
 #[derive(Debug, Clone, Default)]
@@ -111,7 +56,7 @@ pub struct Life {
 impl Deeds {
     /// The number of a participant, of the roster or not.
     pub fn number(&mut self, roster: &Roster, id: &str) -> u32 {
-        if let Some(number) = roster.find(id) {
+        if let Some(number) = roster.number(id.as_bytes()) {
             return number;
         }
         if let Some(number) = self.stranger_index.get(id) {
@@ -221,6 +166,7 @@ impl Deeds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::roster::Person;
 
     fn table(roster: &Roster, ids: &[&str], slot: usize) -> Deeds {
         let mut deeds = Deeds::default();
@@ -235,7 +181,7 @@ mod tests {
     #[test]
     fn strangers_of_several_tables_are_one_person_each_in_any_order() {
         let mut roster = Roster::default();
-        roster.add(Person { id: "7".to_owned(), ..Person::default() }, "57");
+        roster.add(Person { id: "7".to_owned(), ..Person::default() }, b"57");
         let one = || table(&roster, &["8", "7", "9"], 0);
         let two = || table(&roster, &["9", "10"], 1);
         for flip in [false, true] {

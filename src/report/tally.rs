@@ -1,4 +1,4 @@
-//! One pass over a combined table: its columns, its days, its participants, what its flags say.
+//! What one pass over a combined table counts: its columns, its days, its participants, what its flags say.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -9,9 +9,10 @@ use chrono::{DateTime, FixedOffset, NaiveDate};
 use csv::StringRecord;
 
 use crate::report::column::{ColumnCounter, ColumnStat, Regimes};
-use crate::report::people::{Deeds, Each, Roster};
+use crate::report::people::{Deeds, Each};
 use crate::report::slots::Slots;
 use crate::study::moment;
+use crate::study::roster::{Roster, is_own_table};
 use crate::study::scale::{Scale, ScaleKind};
 use crate::tasks::score::{PARTICIPANT, filled};
 
@@ -143,7 +144,7 @@ pub fn columns(header: &StringRecord, names: &[&str]) -> Vec<usize> {
 
 /// What a table is; the study's own table says which condition each of its numbers has, and holds no answers.
 fn kind(defined: Option<&Scale>, header: &StringRecord) -> ScaleKind {
-    let study = columns(header, STUDY_TABLE).len() == STUDY_TABLE.len();
+    let study = is_own_table(header.as_byte_record());
     match defined {
         Some(scale) => scale.kind,
         None if study => ScaleKind::Trials,
@@ -151,26 +152,8 @@ fn kind(defined: Option<&Scale>, header: &StringRecord) -> ScaleKind {
     }
 }
 
-/// Columns by which the table of conditions is known.
-pub const STUDY_TABLE: &[&str] = &["id", "conditioning", "currentSession"];
-
-/// Reads a table from end to end.
-///
-/// # Errors
-/// Whatever the file system or the CSV says.
-pub fn read(path: &Path, setting: Setting<'_>) -> Result<(Tally, Deeds), csv::Error> {
-    let mut reader = open(path)?;
-    let header = reader.headers()?.clone();
-    let mut pass = Pass::new(setting, &header);
-    let mut record = StringRecord::new();
-    while reader.read_record(&mut record)? {
-        pass.row(&record);
-    }
-    Ok(pass.finish(hash(reader)))
-}
-
-/// A pass under way.
-struct Pass<'s> {
+/// A table while it is read, row by row.
+pub struct Pass<'s> {
     setting: Setting<'s>,
     at: Places,
     answers: Vec<(usize, ColumnCounter)>,
@@ -193,7 +176,8 @@ struct Key {
 }
 
 impl<'s> Pass<'s> {
-    fn new(setting: Setting<'s>, header: &'s StringRecord) -> Self {
+    #[must_use]
+    pub fn new(setting: Setting<'s>, header: &'s StringRecord) -> Self {
         let Setting { scale, defined, .. } = setting;
         let known = defined.filter(|scale| !scale.columns.is_empty());
         let is_answer = |name: &str| match known {
@@ -236,7 +220,8 @@ impl<'s> Pass<'s> {
         }
     }
 
-    fn row(&mut self, record: &StringRecord) {
+    /// Takes in the next row.
+    pub fn row(&mut self, record: &StringRecord) {
         let file = filled(record, &self.at.first_seen);
         match self.tally.first_seen.get_mut(file) {
             Some(count) => *count += 1,
@@ -274,7 +259,7 @@ impl<'s> Pass<'s> {
         let study = filled(record, &self.at.study);
         if self.tally.kind == ScaleKind::Log
             && !study.is_empty()
-            && let Some(number) = roster.by_study(study)
+            && let Some(number) = roster.number_by_study(study.as_bytes())
         {
             return Some(number);
         }
@@ -377,7 +362,9 @@ impl<'s> Pass<'s> {
         }
     }
 
-    fn finish(mut self, hash: blake3::Hash) -> (Tally, Deeds) {
+    /// The numbers, with the hash of the table's file.
+    #[must_use]
+    pub fn finish(mut self, hash: blake3::Hash) -> (Tally, Deeds) {
         self.tally.hash = hash;
         for (_, mut counter) in self.answers {
             counter.settle(self.setting.defined, &self.regimes);

@@ -10,6 +10,7 @@ pub mod mishap;
 pub mod moment;
 pub mod name;
 pub mod people;
+pub mod roster;
 pub mod salvage;
 pub mod scale;
 pub mod scoring;

@@ -106,6 +106,12 @@ fn parse_any(text: &str) -> Option<DateTime<FixedOffset>> {
 /// Columns that may hold the moment of an entry, the first that is there counts.
 pub const COLUMNS: &[&str] = &["date", "dateCompleted", "dateSent", "dateCreated", "datetime", "lastSessionDate"];
 
+/// The day of a moment, for counting.
+#[must_use]
+pub fn day_of(millis: i64) -> NaiveDate {
+    DateTime::from_timestamp_millis(millis).map(|moment| moment.date_naive()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Finding;
-use super::roster::day_of;
 use super::table::{Fact, Facts, NOBODY};
+use crate::study::moment::day_of;
 
 /// Somewhere an entry is missing, or is there twice.
 #[derive(Debug, Clone, Copy)]

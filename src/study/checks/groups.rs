@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::gaps::Gap;
-use super::roster::day_of;
 use super::table::{Fact, Facts, NOBODY};
 use super::{Finding, Severity, report};
+use crate::study::moment::day_of;
 
 /// R3: participants that the roster does not have, each once.
 pub(super) fn strangers(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use csv::ByteRecord;
 
-use super::roster::Roster;
 use crate::study::moment;
+use crate::study::roster::Roster;
 use crate::study::scale::{ScaleKind, Study};
 
 /// One finished task of one participant: where the schedule places it, and when.

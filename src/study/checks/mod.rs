@@ -1,9 +1,10 @@
 //! What goes wrong in real study data, and the rules that find it. They flag, and never drop.
 //!
-//! What a row shows by itself ([`cells`]) stands in its `_flags` already. Then, for one server: [`roster::Roster`] reads who
+//! What a row shows by itself ([`cells`]) stands in its `_flags` already. Then, for one server: [`crate::study::roster::Roster`] reads who
 //! takes part, [`log::Log`] what they did by TaskLog, and [`table::examine`] each combined table against both, many at
 //! once; [`Seen`] sums up for the rules about accounts. Findings go into a sink one by one, in a fixed order per table.
 
+pub mod accounts;
 pub mod catalogue;
 pub mod cells;
 pub mod columns;
@@ -12,7 +13,6 @@ pub mod groups;
 pub mod ledger;
 pub mod log;
 pub mod order;
-pub mod roster;
 pub mod table;
 pub mod text;
 

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
-use std::path::Path;
 
 use csv::ByteRecord;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -11,11 +9,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::cells::{Undecrypted, birth_year_proposal, undecrypted};
 use super::columns::{self, Blank};
 use super::log::{Log, Slot, slots};
-use super::roster::Roster;
 use super::text::identifying;
 use super::{Finding, Seen, Severity, gaps, groups, order, report};
 use crate::study::moment;
 use crate::study::name::ScaleName;
+use crate::study::roster::Roster;
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind, Study};
 use crate::study::scoring::{Answer, answer};
 
@@ -116,37 +114,6 @@ impl Facts<'_> {
     }
 }
 
-/// Reads a combined table and tells everything that the rules find in it.
-///
-/// # Errors
-/// Whatever the file system or the CSV says.
-pub fn examine(
-    context: &Context<'_>,
-    scale: &str,
-    path: &Path,
-    sink: &mut impl FnMut(&Finding<'_>),
-) -> Result<Seen, csv::Error> {
-    let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 16).from_path(path)?;
-    let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
-    let mut pass = Pass::new(context, scale, &header);
-    pass.read(&mut reader, sink)?;
-    let Pass { facts, seen, blanks, kind, .. } = pass;
-    groups::strangers(&facts, sink);
-    if kind == ScaleKind::Trials {
-        facts.find(sink, "R6", None, NOBODY, "", "", "only ids are checked".to_owned());
-    } else {
-        let second = groups::repeats(&facts, sink);
-        groups::screening(&facts, sink);
-        groups::bots(&facts, sink);
-        let mut gaps = second;
-        gaps.extend(order::against_log(&facts, sink));
-        order::sessions(&facts, sink);
-        gaps::clusters(&facts, &gaps, sink);
-    }
-    columns::check(&facts, &header, &blanks, sink);
-    Ok(seen)
-}
-
 /// Where the columns of interest stand.
 struct Columns {
     participant: Vec<usize>,
@@ -205,8 +172,8 @@ impl Columns {
     }
 }
 
-/// A table while it is read.
-struct Pass<'t> {
+/// A combined table while it is read, row by row; what its rows show together is told at the end.
+pub struct Examination<'t> {
     at: Columns,
     header: &'t [String],
     kind: ScaleKind,
@@ -232,8 +199,9 @@ fn text(cell: &[u8]) -> &str {
     std::str::from_utf8(cell).unwrap_or_default()
 }
 
-impl<'t> Pass<'t> {
-    fn new(context: &'t Context<'t>, scale: &'t str, header: &'t [String]) -> Self {
+impl<'t> Examination<'t> {
+    #[must_use]
+    pub fn new(context: &'t Context<'t>, scale: &'t str, header: &'t [String]) -> Self {
         let defined = ScaleName::new(scale).ok().and_then(|name| context.study.scales.get(&name));
         let kind = defined.map(|scale| scale.kind).unwrap_or_default();
         Self {
@@ -259,17 +227,32 @@ impl<'t> Pass<'t> {
         }
     }
 
-    fn read(&mut self, reader: &mut csv::Reader<File>, sink: &mut impl FnMut(&Finding<'_>)) -> Result<(), csv::Error> {
-        let mut record = ByteRecord::new();
-        while reader.read_byte_record(&mut record)? {
-            if cell(&record, self.at.current) != b"false" {
-                self.row(&record, sink);
-            }
+    /// Takes in the next row.
+    pub fn row(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) {
+        if cell(record, self.at.current) != b"false" {
+            self.entry(record, sink);
         }
-        Ok(())
     }
 
-    fn row(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) {
+    /// Tells what the rows show together.
+    pub fn finish(self, sink: &mut impl FnMut(&Finding<'_>)) -> Seen {
+        let Self { facts, seen, blanks, kind, header, .. } = self;
+        groups::strangers(&facts, sink);
+        if kind == ScaleKind::Trials {
+            facts.find(sink, "R6", None, NOBODY, "", "", "only ids are checked".to_owned());
+        } else {
+            let mut gaps = groups::repeats(&facts, sink);
+            groups::screening(&facts, sink);
+            groups::bots(&facts, sink);
+            gaps.extend(order::against_log(&facts, sink));
+            order::sessions(&facts, sink);
+            gaps::clusters(&facts, &gaps, sink);
+        }
+        columns::check(&facts, header, &blanks, sink);
+        seen
+    }
+
+    fn entry(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) {
         let moment = moment::millis(text(cell(record, self.at.date)));
         let id = text(cell(record, self.at.id)).parse().unwrap_or(i64::MAX);
         let person = self.person(record, id, sink);
@@ -474,7 +457,7 @@ impl<'t> Pass<'t> {
         moment: Option<i64>,
     ) -> (&'v str, Cow<'static, str>, Severity) {
         let notice = |message: &'static str| (value, Cow::Borrowed(message), Severity::Notice);
-        let day = moment.map(super::roster::day_of);
+        let day = moment.map(moment::day_of);
         match rule {
             "R1" => match undecrypted(value.as_bytes()) {
                 Some(Undecrypted::Blank) => notice("blank: nothing was sent, or it lies in quarantine"),

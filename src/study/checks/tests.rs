@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::accounts;
 use super::catalogue::RULES;
 use super::cells::RowRules;
 use super::log::Log;
-use super::roster::Roster;
-use super::table::{Context, examine};
+use super::table::{Context, Examination};
 use super::*;
 use crate::config::error::{Problems, Source};
 use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::people::Override;
+use crate::study::roster::Roster;
 
 /// A small study: three sessions, two days between the trainings, a questionnaire in each.
 const STUDY: &str = r#"
@@ -142,7 +143,14 @@ impl Lab {
         self.write(folder.path(), study);
         let path = |name: &str| Some(folder.path().join(format!("{name}.csv"))).filter(|path| path.exists());
         let listed = crate::study::people::accounts(&self.listed, "one");
-        let roster = Roster::read(study, &listed, path("People").as_deref(), path("State").as_deref()).unwrap();
+        let mut roster = Roster::default();
+        if let Some(path) = path("People") {
+            roster.read_participants(&path).unwrap();
+        }
+        if let Some(path) = path("State") {
+            roster.read_conditions(study, &path).unwrap();
+        }
+        roster.hear(&listed);
         let log = path("TaskLog").map(|path| Log::read(study, &roster, &path).unwrap()).unwrap_or_default();
         let context = Context::new(study, &roster, &log);
         let (mut lines, mut seen) = (Vec::new(), Seen::default());
@@ -153,9 +161,15 @@ impl Lab {
             lines.push(line + " " + f.severity.word());
         };
         for name in self.tables.keys() {
-            seen.merge(&examine(&context, name, &path(name).unwrap(), &mut sink).unwrap());
+            let mut reader = csv::Reader::from_path(path(name).unwrap()).unwrap();
+            let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+            let mut examination = Examination::new(&context, name, &header);
+            for record in reader.byte_records() {
+                examination.row(&record.unwrap(), &mut sink);
+            }
+            seen.merge(&examination.finish(&mut sink));
         }
-        roster.check(study, "People", &seen.last, seen.now, &mut sink);
+        accounts::check(&roster, study, "People", &seen.last, seen.now, &mut sink);
         lines
     }
 
