@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::report::journey::{Journey, Standing};
-use crate::report::slots::Slots;
+use crate::study::schedule::Slots;
 
 /// One session in one condition.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,8 +1,8 @@
 //! Each participant's way through the schedule: what was due, what is there, what is missing and why.
 
 use crate::report::people::Deeds;
-use crate::report::slots::Slots;
 use crate::study::roster::Roster;
+use crate::study::schedule::Slots;
 
 /// Longer idle than this, beyond the least time to the next session, is taken as dropped out (rule S3).
 pub const IDLE_DAYS: f64 = 21.0;

@@ -1,8 +1,8 @@
 //! What a server's tables say about their own completeness: numbers, pictures, one page.
 //!
 //! The way of a number: [`reading`] goes once through each combined table, where [`tally`] counts, [`people`] gathers who
-//! did what and [`checked`] takes what the rules find; [`journey`] follows each participant along the schedule's
-//! [`slots`]; [`attrition`] and [`trajectory`] sum up; [`model`] holds it all; [`files`] and [`page`] write it down.
+//! did what and [`checked`] takes what the rules find; [`journey`] follows each participant along the schedule;
+//! [`attrition`] and [`trajectory`] sum up; [`model`] holds it all; [`files`] and [`page`] write it down.
 
 pub mod attrition;
 pub mod books;
@@ -16,6 +16,5 @@ pub mod model;
 pub mod page;
 pub mod people;
 pub mod reading;
-pub mod slots;
 pub mod tally;
 pub mod trajectory;

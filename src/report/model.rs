@@ -14,13 +14,13 @@ use crate::report::findings::{Finding, Findings, SHOWN};
 use crate::report::journey::{Following, Journeys, Presence};
 use crate::report::people::Deeds;
 use crate::report::reading::{self, Everyone, Reading};
-use crate::report::slots::Slots;
 use crate::report::tally::Tally;
 use crate::report::trajectory::{self, Scored};
 use crate::study::name::ScaleName;
 use crate::study::people::Override;
 use crate::study::roster::Roster;
 use crate::study::scale::{Scale, ScaleKind, Study};
+use crate::study::schedule::Slots;
 
 /// What a report is made of.
 pub struct Sources<'s> {
@@ -99,7 +99,7 @@ pub(crate) fn definition<'s>(study: &'s Study, path: &Path) -> Option<&'s Scale>
 pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let Sources { server, study, folder, .. } = *sources;
     let slots = Slots::new(study);
-    let everyone = Everyone::read(sources)?;
+    let everyone = Everyone::read(sources, &slots)?;
     let roster = &everyone.roster;
     let Reading { tables, deeds, seen, mut findings } = reading::read(sources, &slots, &everyone)?;
     let now = tables.iter().filter_map(|table| table.last).max();

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::report::slots::Slots;
 use crate::study::roster::Roster;
+use crate::study::schedule::Slots;
 
 /// Grows with the highest person it was asked for.
 #[derive(Debug, Clone, Default)]

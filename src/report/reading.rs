@@ -10,13 +10,13 @@ use crate::report::checked::Sink;
 use crate::report::findings::Findings;
 use crate::report::model::{Sources, Unreadable, definition, scale_name};
 use crate::report::people::Deeds;
-use crate::report::slots::Slots;
 use crate::report::tally::{self, Pass, Setting, Tally};
 use crate::study::checks::Seen;
 use crate::study::checks::log::Log;
 use crate::study::checks::table::{Context, Examination};
 use crate::study::roster::{Roster, is_own_table};
 use crate::study::scale::ScaleKind;
+use crate::study::schedule::Slots;
 
 /// Who takes part, and what TaskLog says of them: what every other table is held against.
 pub struct Everyone<'s> {
@@ -45,7 +45,7 @@ impl<'s> Everyone<'s> {
     ///
     /// # Errors
     /// The file that cannot be read, and why.
-    pub fn read(sources: &'s Sources<'_>) -> Result<Self, Unreadable> {
+    pub fn read(sources: &'s Sources<'_>, slots: &Slots) -> Result<Self, Unreadable> {
         let defined = |path: &Path| definition(sources.study, path).map(|scale| scale.kind);
         let is = |path: &Path, kind: ScaleKind, name: &str| match defined(path) {
             Some(known) => known == kind && (kind != ScaleKind::Log || scale_name(path) == name),
@@ -65,7 +65,7 @@ impl<'s> Everyone<'s> {
         }
         roster.hear(&sources.accounts);
         let log = match others.iter().find(|path| is(path, ScaleKind::Log, "TaskLog")) {
-            Some(path) => Log::read(sources.study, &roster, path).map_err(unreadable(path))?,
+            Some(path) => Log::read(slots, &roster, path).map_err(unreadable(path))?,
             None => Log::default(),
         };
         Ok(Self { roster, log, table: people.first().copied() })
@@ -77,7 +77,7 @@ impl<'s> Everyone<'s> {
 /// # Errors
 /// The file that cannot be read or written, and why.
 pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Result<Reading, Unreadable> {
-    let context = Context::new(sources.study, &everyone.roster, &everyone.log);
+    let context = Context::new(sources.study, slots, &everyone.roster, &everyone.log);
     let mut paths: Vec<(String, &PathBuf)> = sources.combined.iter().map(|path| (scale_name(path), path)).collect();
     paths.sort();
     let deeds = Mutex::new(Deeds::default());

@@ -10,10 +10,10 @@ use csv::StringRecord;
 
 use crate::report::column::{ColumnCounter, ColumnStat, Regimes};
 use crate::report::people::{Deeds, Each};
-use crate::report::slots::Slots;
 use crate::study::moment;
 use crate::study::roster::{Roster, is_own_table};
 use crate::study::scale::{Scale, ScaleKind};
+use crate::study::schedule::Slots;
 use crate::tasks::score::{PARTICIPANT, filled};
 
 /// Columns that are no answers.

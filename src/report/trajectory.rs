@@ -5,8 +5,8 @@ use std::path::Path;
 
 use csv::StringRecord;
 
-use crate::report::slots::Slots;
 use crate::report::tally::{Places, hash, open};
+use crate::study::schedule::Slots;
 use crate::tasks::score::filled;
 
 /// One score of one scale.

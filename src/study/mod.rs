@@ -13,5 +13,6 @@ pub mod people;
 pub mod roster;
 pub mod salvage;
 pub mod scale;
+pub mod schedule;
 pub mod scoring;
 pub mod server;

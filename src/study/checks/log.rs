@@ -6,7 +6,8 @@ use csv::ByteRecord;
 
 use crate::study::moment;
 use crate::study::roster::Roster;
-use crate::study::scale::{ScaleKind, Study};
+use crate::study::scale::ScaleKind;
+use crate::study::schedule::Slots;
 
 /// One finished task of one participant: where the schedule places it, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,39 +28,12 @@ pub struct Log {
     acts: Vec<Act>,
 }
 
-/// One place of the schedule: session, task, tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot<'s> {
-    pub session: usize,
-    pub task: &'s str,
-    pub scale: Option<&'s str>,
-    pub tag: Option<&'s str>,
-}
-
-/// All places of the schedule, in its order.
-#[must_use]
-pub fn slots(study: &Study) -> Vec<Slot<'_>> {
-    let mut all = Vec::new();
-    for (session, defined) in study.sessions.iter().enumerate() {
-        for task in &defined.tasks {
-            let scale = task.scale.as_ref().map(crate::study::name::ScaleName::as_str);
-            let slot = Slot { session, task: &task.name, scale, tag: task.tag.as_deref() };
-            // A task that comes twice without a tag has one place, and several entries.
-            if !all.contains(&slot) {
-                all.push(slot);
-            }
-        }
-    }
-    all
-}
-
 impl Log {
     /// Reads TaskLog's combined table.
     ///
     /// # Errors
     /// Whatever the file system or the CSV says.
-    pub fn read(study: &Study, roster: &Roster, path: &Path) -> Result<Self, csv::Error> {
-        let slots = slots(study);
+    pub fn read(slots: &Slots, roster: &Roster, path: &Path) -> Result<Self, csv::Error> {
         let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 16).from_path(path)?;
         let header = reader.byte_headers()?.clone();
         let at = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|c| c == name.as_bytes()));
@@ -87,7 +61,7 @@ impl Log {
             let slot = if let Some(slot) = known.get(&key) {
                 *slot
             } else {
-                let slot = place(study, &slots, cell(session), cell(task), cell(tag));
+                let slot = place(slots, cell(session), cell(task), cell(tag));
                 known.insert(key.clone(), slot);
                 slot
             };
@@ -110,12 +84,10 @@ impl Log {
     }
 }
 
-fn place(study: &Study, slots: &[Slot<'_>], session: &[u8], task: &[u8], tag: &[u8]) -> Option<u32> {
-    let session = study.session(std::str::from_utf8(session).ok()?)?;
-    let found = slots.iter().position(|slot| {
-        slot.session == session && slot.task.as_bytes() == task && slot.tag.is_none_or(|known| known.as_bytes() == tag)
-    });
-    found.and_then(|slot| u32::try_from(slot).ok())
+fn place(slots: &Slots, session: &[u8], task: &[u8], tag: &[u8]) -> Option<u32> {
+    let [session, task, tag] = [session, task, tag].map(std::str::from_utf8);
+    let slot = slots.of_log(slots.session(session.ok()?)?, task.ok()?, tag.ok()?)?;
+    u32::try_from(slot).ok()
 }
 
 /// True for tables of which TaskLog tells.

@@ -31,12 +31,14 @@ pub(super) fn against_log(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)
     let own = acts(table);
     let mut gaps = Vec::new();
     let (minutes, tolerance) = (context.study.threshold("R17", "minutes"), context.study.threshold("R17", "tolerance"));
-    for (number, slot) in context.slots.iter().enumerate().filter(|(_, slot)| slot.scale == Some(table.scale)) {
+    for (number, slot) in
+        context.slots.all.iter().enumerate().filter(|(_, slot)| slot.scale.as_deref() == Some(table.scale))
+    {
         let wanted = u32::try_from(number).unwrap_or(u32::MAX);
         let start = own.partition_point(|act| act.slot < wanted);
         let own = &own[start..start + own[start..].partition_point(|act| act.slot == wanted)];
         let session = &context.study.sessions[slot.session].name;
-        let place = slot.tag.map_or_else(|| session.clone(), |tag| format!("{session}/{tag}"));
+        let place = slot.tag.as_ref().map_or_else(|| session.clone(), |tag| format!("{session}/{tag}"));
         // Both are sorted by person: walk along both.
         let (mut mine, mut theirs) = (own.iter().peekable(), firsts(context.log.at(number)).peekable());
         loop {
@@ -90,13 +92,18 @@ fn firsts(acts: &[Act]) -> impl Iterator<Item = &Act> {
 /// R10: each participant's way through the sessions that have this questionnaire.
 pub(super) fn sessions(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
     let context = table.context;
-    let mut scheduled: Vec<usize> =
-        context.slots.iter().filter(|slot| slot.scale == Some(table.scale)).map(|slot| slot.session).collect();
+    let mut scheduled: Vec<usize> = context
+        .slots
+        .all
+        .iter()
+        .filter(|slot| slot.scale.as_deref() == Some(table.scale))
+        .map(|slot| slot.session)
+        .collect();
     scheduled.dedup();
     if scheduled.len() < 2 {
         return;
     }
-    let session_of = |slot: u32| context.slots[slot as usize].session;
+    let session_of = |slot: u32| context.slots.all[slot as usize].session;
     let mut own = acts(table);
     own.sort_unstable_by_key(|act| (act.person, session_of(act.slot), act.moment));
     own.dedup_by_key(|act| (act.person, session_of(act.slot)));
@@ -118,7 +125,7 @@ fn name<'t>(table: &'t Facts<'_>, session: usize) -> &'t str {
 
 /// A session without entry between two that have one.
 fn gap(table: &Facts<'_>, scheduled: &[usize], person: &[Act], sink: &mut impl FnMut(&Finding<'_>)) {
-    let session_of = |act: &Act| table.context.slots[act.slot as usize].session;
+    let session_of = |act: &Act| table.context.slots.all[act.slot as usize].session;
     let (Some(first), Some(last)) = (person.first().map(session_of), person.last().map(session_of)) else { return };
     let between = scheduled.iter().filter(|session| (first..last).contains(*session));
     for session in between.filter(|session| !person.iter().any(|act| session_of(act) == **session)) {
@@ -134,7 +141,7 @@ fn backwards(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'
     for pair in person.windows(2) {
         let [before, after] = pair else { continue };
         if after.moment < before.moment && before.moment != i64::MAX {
-            let session = |act: &Act| name(table, table.context.slots[act.slot as usize].session);
+            let session = |act: &Act| name(table, table.context.slots.all[act.slot as usize].session);
             let message = format!("dated before {}", session(before));
             table.find(sink, "R10", Some(after.id), after.person, "date", session(after), message);
             found = true;
@@ -152,7 +159,7 @@ fn too_soon(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'_
         if before.moment == i64::MAX || after.moment == i64::MAX {
             continue;
         }
-        let [from, to] = [before, after].map(|act| context.slots[act.slot as usize].session);
+        let [from, to] = [before, after].map(|act| context.slots.all[act.slot as usize].session);
         let least: f64 =
             context.study.sessions[from + 1..=to].iter().map(|session| session.gap_days.unwrap_or_default()).sum();
         let days = (after.moment - before.moment) as f64 / DAY;
@@ -167,7 +174,9 @@ fn too_soon(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'_
 fn logged_order(table: &Facts<'_>, scheduled: &[usize]) -> BTreeMap<u32, Vec<usize>> {
     let context = table.context;
     let mut firsts: BTreeMap<u32, BTreeMap<usize, i64>> = BTreeMap::new();
-    for (number, slot) in context.slots.iter().enumerate().filter(|(_, slot)| slot.scale == Some(table.scale)) {
+    for (number, slot) in
+        context.slots.all.iter().enumerate().filter(|(_, slot)| slot.scale.as_deref() == Some(table.scale))
+    {
         for act in context.log.at(number).iter().filter(|act| act.moment != i64::MAX) {
             let moment = firsts.entry(act.person).or_default().entry(slot.session).or_insert(act.moment);
             *moment = (*moment).min(act.moment);
@@ -183,7 +192,7 @@ fn logged_order(table: &Facts<'_>, scheduled: &[usize]) -> BTreeMap<u32, Vec<usi
 
 /// The table's order by date against TaskLog's, over the sessions that both have.
 fn unlike_log(table: &Facts<'_>, person: &[Act], logged: &[usize], sink: &mut impl FnMut(&Finding<'_>)) {
-    let session_of = |act: &Act| table.context.slots[act.slot as usize].session;
+    let session_of = |act: &Act| table.context.slots.all[act.slot as usize].session;
     let mut own: Vec<&Act> = person.iter().filter(|act| act.moment != i64::MAX).collect();
     own.sort_by_key(|act| (act.moment, session_of(act)));
     let own: Vec<&Act> = own.into_iter().filter(|act| logged.contains(&session_of(act))).collect();

@@ -8,13 +8,14 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cells::{Undecrypted, birth_year_proposal, undecrypted};
 use super::columns::{self, Blank};
-use super::log::{Log, Slot, slots};
+use super::log::Log;
 use super::text::identifying;
 use super::{Finding, Seen, Severity, gaps, groups, order, report};
 use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::roster::Roster;
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind, Study};
+use crate::study::schedule::Slots;
 use crate::study::scoring::{Answer, answer};
 
 /// What every table of a server is held against.
@@ -22,13 +23,13 @@ pub struct Context<'c> {
     pub study: &'c Study,
     pub roster: &'c Roster,
     pub log: &'c Log,
-    pub(crate) slots: Vec<Slot<'c>>,
+    pub slots: &'c Slots,
 }
 
 impl<'c> Context<'c> {
     #[must_use]
-    pub fn new(study: &'c Study, roster: &'c Roster, log: &'c Log) -> Self {
-        Self { study, roster, log, slots: slots(study) }
+    pub fn new(study: &'c Study, slots: &'c Slots, roster: &'c Roster, log: &'c Log) -> Self {
+        Self { study, roster, log, slots }
     }
 }
 
@@ -358,13 +359,8 @@ impl<'t> Examination<'t> {
         let context = self.facts.context;
         let session = text(cell(record, self.at.session));
         let tag = text(cell(record, self.at.tag));
-        let number = context.study.session(session);
-        let slot = number.and_then(|number| {
-            context.slots.iter().position(|slot| {
-                let tagged = slot.tag.is_none_or(|known| known == tag);
-                slot.session == number && slot.scale == Some(self.facts.scale) && tagged
-            })
-        });
+        let number = context.slots.session(session);
+        let slot = context.slots.of_entry(self.facts.scale, session, tag);
         let apart = context.study.is_screening(self.facts.scale, session)
             || context.study.special_sessions.iter().any(|special| special == session);
         let place = Place { text: String::from_utf8_lossy(&key).into_owned(), session: number, slot, apart };

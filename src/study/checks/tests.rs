@@ -16,6 +16,7 @@ use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::people::Override;
 use crate::study::roster::Roster;
+use crate::study::schedule::Slots;
 
 /// A small study: three sessions, two days between the trainings, a questionnaire in each.
 const STUDY: &str = r#"
@@ -151,8 +152,9 @@ impl Lab {
             roster.read_conditions(study, &path).unwrap();
         }
         roster.hear(&listed);
-        let log = path("TaskLog").map(|path| Log::read(study, &roster, &path).unwrap()).unwrap_or_default();
-        let context = Context::new(study, &roster, &log);
+        let slots = Slots::new(study);
+        let log = path("TaskLog").map(|path| Log::read(&slots, &roster, &path).unwrap()).unwrap_or_default();
+        let context = Context::new(study, &slots, &roster, &log);
         let (mut lines, mut seen) = (Vec::new(), Seen::default());
         let mut sink = |f: &Finding<'_>| {
             let mut line = String::new();

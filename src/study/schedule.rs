@@ -25,16 +25,23 @@ pub struct Slots {
 impl Slots {
     #[must_use]
     pub fn new(study: &Study) -> Self {
-        let all = study.sessions.iter().enumerate().flat_map(|(session, defined)| {
-            defined.tasks.iter().map(move |task| Slot {
-                session,
-                task: task.name.clone(),
-                scale: task.scale.as_ref().map(ToString::to_string),
-                tag: task.tag.clone(),
-            })
-        });
+        let mut all = Vec::new();
+        for (session, defined) in study.sessions.iter().enumerate() {
+            for task in &defined.tasks {
+                let slot = Slot {
+                    session,
+                    task: task.name.clone(),
+                    scale: task.scale.as_ref().map(ToString::to_string),
+                    tag: task.tag.clone(),
+                };
+                // A task that comes twice without a tag has one place, and several entries.
+                if !all.contains(&slot) {
+                    all.push(slot);
+                }
+            }
+        }
         Self {
-            all: all.collect(),
+            all,
             sessions: study.sessions.iter().map(|session| session.name.clone()).collect(),
             gaps: study.sessions.iter().map(|session| session.gap_days.unwrap_or_default()).collect(),
         }
@@ -72,4 +79,26 @@ impl Slots {
 /// A slot without tag takes every tag.
 fn tagged(slot: Option<&str>, tag: &str) -> bool {
     slot.is_none_or(|slot| slot == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::name::ScaleName;
+    use crate::study::scale::{ScheduledTask, Session};
+
+    #[test]
+    fn a_task_that_comes_twice_without_a_tag_has_one_place() {
+        let task = |tag: Option<&str>| ScheduledTask {
+            name: "SUDS".to_owned(),
+            scale: Some(ScaleName::new("SUDS").unwrap()),
+            tag: tag.map(str::to_owned),
+        };
+        let session = |name: &str, tasks| Session { name: name.to_owned(), tasks, ..Session::default() };
+        let sessions = vec![session("one", vec![task(None), task(None)]), session("two", vec![task(Some("post"))])];
+        let slots = Slots::new(&Study { sessions, ..Study::default() });
+        assert_eq!(slots.all.len(), 2);
+        assert_eq!((slots.of_entry("SUDS", "one", "pre"), slots.of_log(0, "SUDS", "post")), (Some(0), Some(0)));
+        assert_eq!((slots.of_entry("SUDS", "two", "pre"), slots.of_entry("SUDS", "two", "post")), (None, Some(1)));
+    }
 }
