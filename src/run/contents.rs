@@ -54,6 +54,9 @@ impl Snapshot {
     /// # Errors
     /// A failed write of the state.
     pub fn accept(&mut self, glanced: Vec<(Name, Looked)>, wanted: &[Name], store: &mut Store) -> io::Result<()> {
+        if glanced.is_empty() {
+            return Ok(());
+        }
         let mut needed = vec![false; store.names.len()];
         for path in wanted {
             needed[path.index()] = true;
