@@ -93,3 +93,9 @@ impl TableWriter {
         self.writer.into_inner().map_err(csv::IntoInnerError::into_error)?.commit()
     }
 }
+
+/// The first of some columns that a row fills.
+#[must_use]
+pub fn filled<'r>(record: &'r StringRecord, columns: &[usize]) -> &'r str {
+    columns.iter().filter_map(|&column| record.get(column)).find(|cell| !cell.is_empty()).unwrap_or_default()
+}

@@ -8,13 +8,13 @@ use std::path::Path;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use csv::StringRecord;
 
+use crate::pool::table::filled;
 use crate::report::column::{ColumnCounter, ColumnStat, Regimes};
 use crate::report::people::{Deeds, Each};
 use crate::study::moment;
 use crate::study::roster::{Roster, is_own_table};
-use crate::study::scale::{Scale, ScaleKind};
+use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
 use crate::study::schedule::Slots;
-use crate::tasks::score::{PARTICIPANT, filled};
 
 /// Columns that are no answers.
 const TECHNICAL: &[&str] = &["id", "date", "session", "tag", "timeOnPage", "sessionId", "study"];

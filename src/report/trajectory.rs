@@ -5,9 +5,9 @@ use std::path::Path;
 
 use csv::StringRecord;
 
+use crate::pool::table::filled;
 use crate::report::tally::{Places, hash, open};
 use crate::study::schedule::Slots;
-use crate::tasks::score::filled;
 
 /// One score of one scale.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,6 +11,7 @@ pub mod moment;
 pub mod name;
 pub mod people;
 pub mod roster;
+pub mod row;
 pub mod salvage;
 pub mod scale;
 pub mod schedule;

@@ -8,6 +8,7 @@ use csv::ByteRecord;
 use crate::study::checks::cells::is_true;
 use crate::study::moment;
 use crate::study::people::Override;
+use crate::study::row::cell;
 use crate::study::scale::Study;
 
 /// One account.
@@ -89,10 +90,6 @@ impl Table {
     fn column(&self, name: &str) -> Option<usize> {
         self.header.iter().position(|column| column == name)
     }
-}
-
-fn cell(record: &ByteRecord, at: Option<usize>) -> &[u8] {
-    at.and_then(|at| record.get(at)).unwrap_or_default()
 }
 
 fn text(record: &ByteRecord, at: Option<usize>) -> String {

@@ -8,15 +8,13 @@ use csv::StringRecord;
 
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
-use crate::pool::table::{TableReader, TableWriter};
+use crate::pool::table::{TableReader, TableWriter, filled};
 use crate::study::moment;
 use crate::study::name::ServerName;
-use crate::study::scale::{Duplicates, Scale, Studies};
+use crate::study::scale::{Duplicates, PARTICIPANT, Scale, Studies};
 use crate::study::scoring::{Scorer, label};
 use crate::task::{Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
 use crate::tasks::combine::definition;
-
-pub use crate::study::scale::PARTICIPANT;
 
 /// The scoring of all servers' scales.
 pub struct Score {
@@ -80,12 +78,6 @@ impl Task for Score {
 
 fn failure(path: &Path) -> impl Fn(csv::Error) -> Failure + '_ {
     move |error| Failure::new(FailureKind::Read, format!("{}: {error}", path.display()))
-}
-
-/// The first of some columns that a row fills.
-#[must_use]
-pub fn filled<'r>(record: &'r StringRecord, columns: &[usize]) -> &'r str {
-    columns.iter().filter_map(|&column| record.get(column)).find(|cell| !cell.is_empty()).unwrap_or_default()
 }
 
 /// Where these columns stand, as far as the table has them.

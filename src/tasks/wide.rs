@@ -8,12 +8,12 @@ use csv::StringRecord;
 
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
-use crate::pool::table::{TableReader, TableWriter};
+use crate::pool::table::{TableReader, TableWriter, filled};
 use crate::study::name::ServerName;
-use crate::study::scale::{Duplicates, Scale, ScaleKind, Studies};
+use crate::study::scale::{Duplicates, PARTICIPANT, Scale, ScaleKind, Studies};
 use crate::task::{Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
 use crate::tasks::combine::definition;
-use crate::tasks::score::{PARTICIPANT, filled, places};
+use crate::tasks::score::places;
 
 /// The widening of all servers' questionnaires.
 pub struct Wide {

@@ -6,6 +6,7 @@ use csv::ByteRecord;
 
 use crate::study::moment;
 use crate::study::roster::Roster;
+use crate::study::row::cell;
 use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
 
@@ -47,7 +48,7 @@ impl Log {
         let mut known: std::collections::HashMap<Vec<u8>, Option<u32>> = std::collections::HashMap::new();
         let mut key = Vec::new();
         while reader.read_byte_record(&mut record)? {
-            let cell = |at: Option<usize>| at.and_then(|at| record.get(at)).unwrap_or_default();
+            let cell = |at: Option<usize>| cell(&record, at);
             if cell(current) == b"false" {
                 continue;
             }

@@ -14,6 +14,7 @@ use super::{Finding, Seen, Severity, gaps, groups, order, report};
 use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::roster::Roster;
+use crate::study::row::{cell, filled};
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind, Study};
 use crate::study::schedule::Slots;
 use crate::study::scoring::{Answer, answer};
@@ -186,14 +187,6 @@ pub struct Examination<'t> {
     strangers: HashMap<Vec<u8>, u32>,
     /// Tables of days without a raw file, each told once.
     adopted: Vec<Vec<u8>>,
-}
-
-fn cell(record: &ByteRecord, at: Option<usize>) -> &[u8] {
-    at.and_then(|at| record.get(at)).unwrap_or_default()
-}
-
-fn filled<'r>(record: &'r ByteRecord, columns: &[usize]) -> &'r [u8] {
-    columns.iter().filter_map(|at| record.get(*at)).find(|cell| !cell.is_empty()).unwrap_or_default()
 }
 
 fn text(cell: &[u8]) -> &str {
