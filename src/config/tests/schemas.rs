@@ -23,6 +23,15 @@ fn known(told: &str) -> BTreeSet<String> {
     list.split(", ").map(|key| key.trim().to_owned()).collect()
 }
 
+/// What a project with these definitions is told.
+fn told_of_scales(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    super::write(folder.path(), "Pipeline.toml", PIPELINE);
+    super::write(folder.path(), "config/servers.toml", SERVERS);
+    super::write(folder.path(), "config/scales/own.toml", text);
+    super::Project::load(None, folder.path()).map_or_else(|problems| problems.to_string(), |_| String::new())
+}
+
 const NOBODY: &str = "qqqqqqqqqqqqqqqqqqqqqq = 1\n";
 
 #[test]
@@ -53,14 +62,6 @@ fn the_reader_and_the_schemas_know_the_same_keys() {
 
 #[test]
 fn the_reader_and_the_schema_of_scales_know_the_same_keys() {
-    let told = |text: &str| {
-        let folder = tempfile::tempdir().unwrap();
-        super::write(folder.path(), "Pipeline.toml", PIPELINE);
-        super::write(folder.path(), "config/servers.toml", SERVERS);
-        super::write(folder.path(), "config/scales/own.toml", text);
-        crate::config::Project::load(None, folder.path())
-            .map_or_else(|problems| problems.to_string(), |_| String::new())
-    };
     let scale = "[scale.OA]\nitems = [\"a\"]\nrange = [0, 4]\n";
     let session = "[[session]]\nname = \"one\"\n";
     for (text, table) in [
@@ -75,7 +76,42 @@ fn the_reader_and_the_schema_of_scales_know_the_same_keys() {
         (format!("{scale}missing = {{ \"555\" = {{ meaning = \"declined\", {} }} }}\n", NOBODY.trim()), Some("Period")),
         (format!("{scale}[[scale.OA.score]]\nname = \"s\"\nrule = \"sum\"\n{NOBODY}"), Some("Score")),
     ] {
-        assert_eq!(known(&told(&text)), keys("scales", table), "{table:?}");
+        assert_eq!(known(&told_of_scales(&text)), keys("scales", table), "{table:?}");
+    }
+}
+
+/// The words of one kind in a schema, sorted.
+fn words(name: &str, kind: &str) -> Vec<String> {
+    let schema = schema(name);
+    let all = schema["definitions"][kind]["enum"].as_array().unwrap_or_else(|| panic!("{kind} has no words"));
+    let mut words: Vec<String> = all.iter().map(|word| word.as_str().unwrap().to_owned()).collect();
+    words.sort();
+    words
+}
+
+/// The words that the reader takes, as it says itself.
+fn taken(told: &str) -> Vec<String> {
+    let list = told.split("must be one of ").nth(1).unwrap_or_else(|| panic!("{told}")).lines().next().unwrap();
+    let mut words: Vec<String> = list.split(", ").map(|word| word.trim_matches('"').to_owned()).collect();
+    words.sort();
+    words
+}
+
+#[test]
+fn the_reader_and_the_schemas_know_the_same_words() {
+    let pipeline = |text: &str| taken(&told(text, SERVERS, None));
+    assert_eq!(pipeline("[task.own]\naction = \"qqqq\"\neach = [\"server\"]\n"), words("pipeline", "Action"));
+    assert_eq!(pipeline(&format!("{PIPELINE}alert = \"qqqq\"\n")), words("pipeline", "Alert"));
+    assert_eq!(pipeline(&format!("{PIPELINE}[logs]\nformat = \"qqqq\"\n")), words("pipeline", "LogFormat"));
+    let mail = "[mail]\nsmtp = \"localhost:25\"\ntls = \"qqqq\"\nfrom = \"a@b.org\"\nto = [\"a@b.org\"]\n";
+    let with_alerts = format!("[data]\nalerts = \"alerts.toml\"\n{PIPELINE}");
+    assert_eq!(taken(&told(&with_alerts, SERVERS, Some(mail))), words("alerts", "Tls"));
+    for (text, kind) in [
+        ("duplicates = \"qqqq\"\n", "Duplicates"),
+        ("[rule.R10]\nseverity = \"qqqq\"\n", "Severity"),
+        ("[scale.OA]\nkind = \"qqqq\"\n", "Kind"),
+    ] {
+        assert_eq!(taken(&told_of_scales(text)), words("scales", kind), "{kind}");
     }
 }
 
