@@ -7,13 +7,13 @@ use crate::cli::arguments::{BuildArguments, LogFormat, ProjectArguments, RunOpti
 use crate::cli::{Exit, Fault};
 use crate::config::Project;
 use crate::config::pipeline::{Action, ScaleChoice};
-use crate::plan::Target;
+use crate::plan::{Standing, Target};
 use crate::run::events::RunOutcome;
-use crate::run::preview::{Preview, Standing, all_targets, preview};
-use crate::run::request::{Refusal, Summary};
+use crate::run::facts::project_path;
+use crate::run::preview::{Preview, all_targets, preview};
+use crate::run::request::{Loudness, Request};
 use crate::run::signals::Stop;
-use crate::run::teller::Loudness;
-use crate::run::{Request, facts::project_path};
+use crate::run::summary::{Refusal, Summary};
 use crate::tasks::Tasks;
 
 pub fn run(project: &ProjectArguments, arguments: &BuildArguments) -> Result<Exit, Fault> {
@@ -207,14 +207,14 @@ fn dry_run(
     options: &RunOptions,
 ) -> Result<Exit, Fault> {
     let found = preview(project, tasks, targets, explicit, options.force).map_err(|e| Fault::failed(e.to_string()))?;
-    let asks = found.standing.iter().any(|standing| matches!(standing, Standing::WouldAsk(_)));
+    let asks = found.outlook.all().any(|(_, standing)| matches!(standing, Standing::WouldAsk(_)));
     let exports = project.pipeline.tasks.iter().any(|task| task.action == Action::Export);
     if explicit && !found.unmatched.is_empty() && !exports {
         let texts = found.unmatched.iter().map(|&index| targets[index].unknown(&[]));
         return Err(Fault::usage(texts.collect::<Vec<_>>().join("\nerror: ")));
     }
     let mut shown = 0;
-    for &node in &found.order {
+    for &node in &found.outlook.order {
         if let Some(line) = dry_line(&found, node, options) {
             println!("{line}");
             shown += 1;
@@ -237,12 +237,12 @@ fn dry_line(found: &Preview<'_>, node: petgraph::graph::NodeIndex, options: &Run
     let name = found.name(node);
     let texts = &found.store.names;
     let causes = crate::run::explanation::Causes::default();
-    let (word, reason) = match &found.standing[node.index()] {
+    let (word, reason) = match found.outlook.of(node) {
         Standing::UpToDate => return options.verbose.then(|| format!("up to date {name}")),
         Standing::WouldAsk(reasons) => ("would ask", causes.line(reasons, texts)),
         Standing::WouldRun(reasons) => ("would run", causes.line(reasons, texts)),
         Standing::MayRun { because } => {
-            ("may run", format!("if {} changes something", found.name(found.root(*because))))
+            ("may run", format!("if {} changes something", found.name(found.outlook.root(*because))))
         }
     };
     if options.json {

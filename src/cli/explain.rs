@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use crate::cli::arguments::{ExplainArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
-use crate::plan::Reason;
 use crate::plan::reason::ReasonRecord;
+use crate::plan::{Reason, Standing};
 use crate::run::history;
-use crate::run::preview::{Preview, Standing, preview};
-use crate::run::request::runs_folder;
+use crate::run::home::runs_folder;
+use crate::run::preview::{Preview, preview};
 
 /// Lists in explanations end here.
 const MOST: usize = 20;
@@ -25,9 +25,10 @@ fn now(project: &ProjectArguments, arguments: &ExplainArguments) -> Result<Exit,
     let (targets, _) = build::chosen(&project, &tasks, std::slice::from_ref(&arguments.target))?;
     let found = preview(&project, &tasks, &targets, false, false).map_err(|error| Fault::failed(error.to_string()))?;
     let names = &found.store.names;
-    let mut nodes = found.order.iter().copied().filter(|&node| targets[0].covers(found.name(node))).peekable();
+    let mut nodes = found.outlook.order.iter().copied().filter(|&node| targets[0].covers(found.name(node))).peekable();
     if nodes.peek().is_none() {
-        let near = crate::plan::target::nearest(&targets[0].text, found.order.iter().map(|&node| found.name(node)));
+        let near =
+            crate::plan::target::nearest(&targets[0].text, found.outlook.order.iter().map(|&node| found.name(node)));
         let near: Vec<String> = near.into_iter().map(str::to_owned).collect();
         return Err(Fault::usage(targets[0].unknown(&near)));
     }
@@ -60,13 +61,13 @@ fn standing<'f>(
     found: &'f Preview<'_>,
     node: petgraph::graph::NodeIndex,
 ) -> (&'static str, &'f [Reason], Option<String>) {
-    match &found.standing[node.index()] {
+    match found.outlook.of(node) {
         Standing::UpToDate => ("up_to_date", &[], None),
         Standing::WouldAsk(reasons) => ("would_ask", reasons, None),
         Standing::WouldRun(reasons) => ("would_run", reasons, None),
         Standing::MayRun { because } => {
-            let root = found.root(*because);
-            let why = match &found.standing[root.index()] {
+            let root = found.outlook.root(*because);
+            let why = match found.outlook.of(root) {
                 Standing::WouldAsk(reasons) | Standing::WouldRun(reasons) => {
                     reasons.first().map(|reason| reason.line(&found.store.names)).unwrap_or_default()
                 }

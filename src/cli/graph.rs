@@ -27,12 +27,16 @@ pub fn run(project: &ProjectArguments, arguments: &GraphArguments) -> Result<Exi
 }
 
 fn edges<'f>(found: &'f Preview<'_>) -> impl Iterator<Item = (NodeIndex, NodeIndex, Dependency)> + 'f {
-    found.order.iter().flat_map(|&node| found.graph.before_node(node).map(move |(before, how)| (before, node, how)))
+    found
+        .outlook
+        .order
+        .iter()
+        .flat_map(|&node| found.graph.before_node(node).map(move |(before, how)| (before, node, how)))
 }
 
 fn dot(found: &Preview<'_>) -> String {
     let mut text = String::from("digraph mtdata {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n");
-    for &node in &found.order {
+    for &node in &found.outlook.order {
         // Names hold neither quotes nor backslashes that would need more than this.
         let name = found.name(node).replace('\\', "\\\\").replace('"', "\\\"");
         let _ = writeln!(text, "  n{} [label=\"{name}\"];", node.index());
@@ -47,7 +51,7 @@ fn dot(found: &Preview<'_>) -> String {
 
 fn mermaid(found: &Preview<'_>) -> String {
     let mut text = String::from("flowchart LR\n");
-    for &node in &found.order {
+    for &node in &found.outlook.order {
         let name = found.name(node).replace('"', "#quot;");
         let _ = writeln!(text, "  n{}[\"{name}\"]", node.index());
     }
@@ -65,7 +69,7 @@ fn svg(found: &Preview<'_>) -> String {
     let mut column: BTreeMap<NodeIndex, usize> = BTreeMap::new();
     let mut rows: Vec<usize> = Vec::new();
     let mut place: BTreeMap<NodeIndex, (usize, usize)> = BTreeMap::new();
-    for &node in &found.order {
+    for &node in &found.outlook.order {
         let at = found.graph.before_node(node).map(|(before, _)| column[&before] + 1).max().unwrap_or_default();
         column.insert(node, at);
         rows.resize(rows.len().max(at + 1), 0);

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use crate::cli::arguments::{ListArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
-use crate::plan::Target;
+use crate::plan::{Standing, Target};
 use crate::run::explanation::Causes;
-use crate::run::preview::{Preview, Standing, all_targets, preview};
+use crate::run::preview::{Preview, all_targets, preview};
 
 /// What `list` says of one target.
 struct Line {
@@ -22,7 +22,7 @@ pub fn run(project: &ProjectArguments, arguments: &ListArguments) -> Result<Exit
         preview(&project, &tasks, &everything, true, false).map_err(|error| Fault::failed(error.to_string()))?;
     let wanted: Vec<Target> =
         if arguments.targets.is_empty() { Vec::new() } else { build::chosen(&project, &tasks, &arguments.targets)?.0 };
-    let mut lines: Vec<Line> = found.order.iter().map(|&node| line(&found, node)).collect();
+    let mut lines: Vec<Line> = found.outlook.order.iter().map(|&node| line(&found, node)).collect();
     for (target, paths) in found.orphans(&project) {
         let paths: Vec<&str> = paths.iter().map(|path| found.store.names.text(*path)).collect();
         let reason = format!("no longer there; left {}; `build --prune` removes it", paths.join(", "));
@@ -30,7 +30,7 @@ pub fn run(project: &ProjectArguments, arguments: &ListArguments) -> Result<Exit
     }
     lines.retain(|line| wanted.is_empty() || wanted.iter().any(|target| target.covers(&line.target)));
     if let (true, Some(first)) = (lines.is_empty(), wanted.first()) {
-        let near = crate::plan::target::nearest(&first.text, found.order.iter().map(|&node| found.name(node)));
+        let near = crate::plan::target::nearest(&first.text, found.outlook.order.iter().map(|&node| found.name(node)));
         let near: Vec<String> = near.into_iter().map(str::to_owned).collect();
         return Err(Fault::usage(first.unknown(&near)));
     }
@@ -63,13 +63,15 @@ fn line(found: &Preview<'_>, node: petgraph::graph::NodeIndex) -> Line {
     }
     let known = found.store.manifest(found.graph.nodes[node].target).is_some();
     let causes = Causes::default();
-    let (state, reason) = match &found.standing[node.index()] {
-        Standing::WouldAsk(reasons) if found.only_asked(node) && known => ("up to date", causes.line(reasons, names)),
+    let (state, reason) = match found.outlook.of(node) {
+        Standing::WouldAsk(reasons) if found.outlook.only_asked(node) && known => {
+            ("up to date", causes.line(reasons, names))
+        }
         Standing::WouldAsk(reasons) | Standing::WouldRun(reasons) => ("stale", causes.line(reasons, names)),
         Standing::UpToDate => ("up to date", String::new()),
         Standing::MayRun { because } => {
-            let root = found.root(*because);
-            if found.only_asked(root) {
+            let root = found.outlook.root(*because);
+            if found.outlook.only_asked(root) {
                 ("up to date", String::new())
             } else {
                 ("stale", format!("{} is stale", found.name(root)))

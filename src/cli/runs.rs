@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cli::arguments::{ProjectArguments, RunsArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::run::history;
-use crate::run::request::runs_folder;
+use crate::run::home::runs_folder;
 
 pub fn run(project: &ProjectArguments, arguments: &RunsArguments) -> Result<Exit, Fault> {
     let project = build::load(project)?;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Local, Utc};
 use crate::cli::arguments::{JsonArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::run::health::{self, Health, MOST_SILENT, MOST_WAITING, Pulses};
-use crate::run::request::{home, read_state};
+use crate::run::home::{home, read_state};
 
 pub fn run(project: &ProjectArguments, arguments: &JsonArguments) -> Result<Exit, Fault> {
     let project = build::load(project)?;

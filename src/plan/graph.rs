@@ -7,7 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use rayon::prelude::*;
 
-use crate::config::pipeline::{Action, Pipeline};
+use crate::config::pipeline::{Action, Pipeline, TaskSpec};
 use crate::plan::expand::{Key, Phase, keys_of, phases, target_name};
 use crate::plan::target::Selection;
 use crate::state::{Fork, Name};
@@ -231,6 +231,12 @@ impl<'p> Graph<'p> {
     #[must_use]
     pub fn pipeline(&self) -> &'p Pipeline {
         self.pipeline
+    }
+
+    /// The task of an instance, as Pipeline.toml declares it.
+    #[must_use]
+    pub fn spec(&self, node: NodeIndex) -> &'p TaskSpec {
+        &self.pipeline.tasks[self.nodes[node].task]
     }
 
     #[must_use]

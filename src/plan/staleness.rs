@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::config::pipeline::{Action, TaskSpec};
 use crate::plan::graph::Instance;
 use crate::plan::reason::Reason;
 use crate::state::{Content, Manifest, Name, Setback};
+use crate::task::{Axes, Facts};
 
 /// What stands in the files now.
 pub trait Contents {
@@ -31,6 +33,22 @@ pub enum Rhythm {
     Empty,
 }
 
+impl Rhythm {
+    /// Of the instance of a task with these axes.
+    #[must_use]
+    pub fn of(spec: &TaskSpec, axes: &Axes, facts: &Facts) -> Self {
+        if spec.action != Action::Export {
+            return spec.every.map_or(Self::Content, Self::Every);
+        }
+        let server = axes.server.as_ref().and_then(|server| facts.servers.get(server));
+        let scale = server.zip(axes.scale.as_ref()).and_then(|(server, scale)| server.scales.get(scale));
+        if scale.is_some_and(|scale| scale.deleteable == Some(true) && scale.listed == Some(0)) {
+            return Self::Empty;
+        }
+        spec.every.map_or(Self::Always, Self::Every)
+    }
+}
+
 /// What the state remembers of an instance, and when and how it is asked now.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory<'s> {
@@ -38,41 +56,49 @@ pub struct Memory<'s> {
     pub setback: Option<&'s Setback>,
     pub rhythm: Rhythm,
     pub forced: bool,
+    /// A target on the command line names it.
+    pub named: bool,
     /// Milliseconds since 1970, UTC.
     pub now: i64,
+}
+
+impl Memory<'_> {
+    /// Reasons to run that need no look at any file.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        if self.forced {
+            reasons.push(Reason::Forced);
+        }
+        match self.rhythm {
+            Rhythm::Always => reasons.push(Reason::Asked),
+            Rhythm::Every(_) if self.named => reasons.push(Reason::Named),
+            Rhythm::Every(every) => {
+                let age = self.manifest.map(|manifest| self.now.saturating_sub(manifest.finished));
+                // A success in the future means that the clock was wrong then or is now: ask.
+                if age.is_some_and(|age| age < 0 || u128::from(age.unsigned_abs()) >= every.as_millis()) {
+                    reasons.push(Reason::Due { every });
+                }
+            }
+            Rhythm::Content | Rhythm::Empty => {}
+        }
+        if let Some(setback) = self.setback {
+            reasons.push(Reason::FailedBefore { run: setback.run });
+        }
+        match self.manifest {
+            Some(manifest) if manifest.unfinished => reasons.push(Reason::Unfinished),
+            None if !matches!(self.rhythm, Rhythm::Always | Rhythm::Empty) => reasons.push(Reason::New),
+            _ => {}
+        }
+        reasons
+    }
 }
 
 /// All reasons to run, root causes first; none: up to date. Pure.
 #[must_use]
 pub fn judge(instance: &Instance, memory: &Memory<'_>, contents: &impl Contents) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    if memory.forced {
-        reasons.push(Reason::Forced);
-    }
-    match memory.rhythm {
-        Rhythm::Always => reasons.push(Reason::Asked),
-        Rhythm::Every(_) if instance.named => reasons.push(Reason::Named),
-        Rhythm::Every(every) => {
-            let age = memory.manifest.map(|manifest| memory.now.saturating_sub(manifest.finished));
-            // A success in the future means that the clock was wrong then or is now: ask.
-            if age.is_some_and(|age| age < 0 || u128::from(age.unsigned_abs()) >= every.as_millis()) {
-                reasons.push(Reason::Due { every });
-            }
-        }
-        Rhythm::Content | Rhythm::Empty => {}
-    }
-    if let Some(setback) = memory.setback {
-        reasons.push(Reason::FailedBefore { run: setback.run });
-    }
-    let Some(manifest) = memory.manifest else {
-        if !matches!(memory.rhythm, Rhythm::Always | Rhythm::Empty) {
-            reasons.push(Reason::New);
-        }
-        return reasons;
-    };
-    if manifest.unfinished {
-        reasons.push(Reason::Unfinished);
-    }
+    let mut reasons = memory.reasons();
+    let Some(manifest) = memory.manifest else { return reasons };
     if manifest.revision != instance.revision {
         reasons.push(Reason::Revision { old: manifest.revision, new: instance.revision });
     }

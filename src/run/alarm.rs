@@ -13,8 +13,9 @@ use crate::pool::atomic;
 use crate::run::events::{Event, Outcome, RunOutcome};
 use crate::run::health::{self, Asked, MOST_SILENT, MOST_WAITING, Pulses};
 use crate::run::health_page;
-use crate::run::request::{Summary, home};
+use crate::run::home::home;
 use crate::run::schedule::{Scheduler, State};
+use crate::run::summary::Summary;
 use crate::study::name::ServerName;
 
 /// Stands for the run itself, where a trouble is of no instance.

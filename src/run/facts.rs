@@ -1,4 +1,4 @@
-//! Looking at the pool: which scales and dates each server's folders hold.
+//! Looking at the world before a plan is made: the clock, and which scales and dates each server's folders hold.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -101,4 +101,10 @@ pub fn look_again(project: &Project, name: &ServerName, facts: &mut Facts) {
         }
     }
     facts.servers.insert(name.clone(), new);
+}
+
+/// Milliseconds since 1970, UTC.
+#[must_use]
+pub fn now() -> i64 {
+    chrono::Utc::now().timestamp_millis()
 }

@@ -1,6 +1,6 @@
-//! The order of a run: listing, exports, dates, per server; whatever is ready runs, group by group.
+//! The heart of a run: whatever waits for nothing more is judged, and what has to run gets its place and its thread.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,24 +12,23 @@ use petgraph::graph::NodeIndex;
 
 use crate::alert::Trouble;
 use crate::config::Project;
-use crate::config::pipeline::Action;
-use crate::plan::expand::Phase;
 use crate::plan::staleness::{Memory, Rhythm, judge};
-use crate::plan::target::servers_to_ask;
 use crate::plan::{Dependency, Graph, Reason, Selection};
-use crate::run::contents::{Snapshot, observe};
+use crate::run::contents::Snapshot;
 use crate::run::events::{Event, Outcome, RunOutcome};
 use crate::run::explanation::Causes;
-use crate::run::facts;
-use crate::run::request::{Request, Summary};
+use crate::run::facts::now;
+use crate::run::growth::Progress;
+use crate::run::queue::{Queues, Started};
+use crate::run::request::Request;
 use crate::run::signals::{Signals, Stop};
+use crate::run::summary::Summary;
 use crate::run::teller::Teller;
 use crate::run::trace::Trace;
 use crate::run::worker::{self, Job, Message};
 use crate::state::{Name, Store};
-use crate::study::listing::Listed;
 use crate::study::name::ServerName;
-use crate::task::{Cancel, Counts, Facts, Failure, Output, Patience, Warning};
+use crate::task::{Axes, Cancel, Counts, Facts, Output, Patience, Warning};
 use crate::tasks::Tasks;
 
 /// How long running tasks may go on after Ctrl-C.
@@ -45,24 +44,6 @@ pub(super) enum State {
     Ended(Outcome),
 }
 
-/// Instances that may run side by side.
-#[derive(Debug)]
-struct Queue {
-    limit: usize,
-    running: usize,
-    waiting: VecDeque<NodeIndex>,
-}
-
-/// How far a server is.
-#[derive(Debug, Default)]
-struct Progress {
-    listing_failed: Option<Failure>,
-    exports_left: usize,
-    /// An export wrote raw files: the dates have to be looked for again.
-    wrote: bool,
-    grown: bool,
-}
-
 /// Everything that a run knows while it goes on.
 pub struct Scheduler<'r> {
     pub(super) project: &'r Project,
@@ -74,16 +55,14 @@ pub struct Scheduler<'r> {
     pub(super) store: Store,
     pub(super) teller: Teller,
     pub(super) graph: Graph<'r>,
-    selection: Selection,
+    pub(super) selection: Selection,
     pub(super) snapshot: Snapshot,
     pub(super) states: Vec<State>,
-    /// The last of them is for instances without a group.
-    queues: Vec<Queue>,
-    groups: HashMap<&'r str, usize>,
-    pool: Arc<rayon::ThreadPool>,
-    servers: BTreeMap<ServerName, Progress>,
+    queues: Queues<'r>,
+    pub(super) pool: Arc<rayon::ThreadPool>,
+    pub(super) servers: BTreeMap<ServerName, Progress>,
     /// Listings not yet answered.
-    asking: BTreeSet<ServerName>,
+    pub(super) asking: BTreeSet<ServerName>,
     in_flight: usize,
     pub(super) causes: Causes,
     pub trace: Trace,
@@ -93,11 +72,11 @@ pub struct Scheduler<'r> {
     pub(super) troubles: Vec<Trouble>,
     /// Entries that could not be deleted in this run.
     pub(super) pending: BTreeMap<ServerName, u64>,
-    unknown: Vec<String>,
-    cancel: Cancel,
+    pub(super) unknown: Vec<String>,
+    pub(super) cancel: Cancel,
     /// No new instance is started.
     pub(super) halted: bool,
-    finished_growing: bool,
+    pub(super) finished_growing: bool,
     pub(super) broken_state: Option<io::Error>,
 }
 
@@ -119,13 +98,6 @@ impl<'r> Scheduler<'r> {
             .num_threads(jobs)
             .build()
             .map_or_else(|_| rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build(), Ok);
-        let mut queues = Vec::new();
-        let mut groups = HashMap::new();
-        for (name, &limit) in &pipeline.groups {
-            groups.insert(name.as_str(), queues.len());
-            queues.push(Queue { limit: limit.max(1), running: 0, waiting: VecDeque::new() });
-        }
-        queues.push(Queue { limit: jobs, running: 0, waiting: VecDeque::new() });
         let selection = Selection::new(pipeline, &facts, &request.targets, request.explicit);
         Self {
             project,
@@ -139,8 +111,7 @@ impl<'r> Scheduler<'r> {
             selection,
             snapshot: Snapshot::default(),
             states: Vec::new(),
-            queues,
-            groups,
+            queues: Queues::new(&pipeline.groups, jobs),
             pool: Arc::new(pool.expect("a pool of the current thread alone needs nothing from the system")),
             servers: BTreeMap::new(),
             asking: BTreeSet::new(),
@@ -209,102 +180,6 @@ impl<'r> Scheduler<'r> {
         std::process::exit(if stop == Some(Stop::Terminate) { 143 } else { 130 })
     }
 
-    fn begin<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, sender: &Sender<Message>)
-    where
-        'r: 'scope,
-    {
-        self.grow(Phase::First, None);
-        for server in self.facts.servers.keys() {
-            self.servers.insert(server.clone(), Progress::default());
-        }
-        for server in servers_to_ask(&self.project.pipeline, &self.facts, &self.request.targets) {
-            if self.must_be_asked(&server) {
-                self.asking.insert(server.clone());
-                let (tasks, cancel, sender) = (self.tasks, self.cancel.clone(), sender.clone());
-                let patience = self.export_patience();
-                scope.spawn(move || {
-                    let (result, warnings) = tasks.list(&server, patience, &cancel);
-                    // The receiver lives as long as any thread.
-                    let _ = sender.send(Message::Listed { server, result, warnings });
-                });
-            }
-        }
-        self.teller.progress().asking(self.asking.len());
-        if self.asking.is_empty() && self.refuse_unknown() {
-            return;
-        }
-        let silent: Vec<ServerName> =
-            self.servers.keys().filter(|name| !self.asking.contains(*name)).cloned().collect();
-        for server in silent {
-            self.grow_exports(&server);
-        }
-        self.grow_last();
-    }
-
-    /// Whether the listing can change anything: not when only exports that are not due are known and wanted.
-    fn must_be_asked(&self, server: &ServerName) -> bool {
-        let mut known = false;
-        let pipeline = &self.project.pipeline;
-        for (task, spec) in pipeline.tasks.iter().enumerate().filter(|(_, spec)| spec.action == Action::Export) {
-            for key in crate::plan::expand::keys_of(pipeline, task, &self.facts, &BTreeSet::from([server])) {
-                if !self.selection.contains(&key) {
-                    continue;
-                }
-                known = true;
-                let target = crate::plan::expand::target_name(spec, &key.axes());
-                let manifest = self.store.names.find(&target).and_then(|target| self.store.manifest(target));
-                let due = match (spec.every, manifest) {
-                    (Some(every), Some(manifest)) => {
-                        manifest.unfinished
-                            || u128::try_from(now() - manifest.finished).is_ok_and(|age| age >= every.as_millis())
-                    }
-                    _ => true,
-                };
-                if due || self.request.forced || self.selection.is_named(&key) {
-                    return true;
-                }
-            }
-        }
-        !known
-    }
-
-    fn export_patience(&self) -> Patience {
-        let export = self.project.pipeline.tasks.iter().find(|task| task.action == Action::Export);
-        export.map_or(Patience { retries: 3, timeout: Duration::from_secs(120) }, |task| Patience {
-            retries: task.retries,
-            timeout: task.timeout,
-        })
-    }
-
-    /// Once every listing is in: targets that select nothing end the run before anything is done.
-    fn refuse_unknown(&mut self) -> bool {
-        if !self.request.explicit {
-            return false;
-        }
-        if self.request.any && self.selection.unmatched().count() < self.request.targets.len() {
-            return false;
-        }
-        let failed = self.servers.values().any(|server| server.listing_failed.is_some());
-        let known = self.every_name();
-        for index in self.selection.unmatched() {
-            let target = &self.request.targets[index];
-            // A server that did not answer may well have it.
-            if !failed {
-                let near = crate::plan::target::nearest(&target.text, known.iter().map(String::as_str));
-                self.unknown.push(target.unknown(&near.into_iter().map(str::to_owned).collect::<Vec<_>>()));
-            }
-        }
-        !self.unknown.is_empty()
-    }
-
-    fn every_name(&self) -> Vec<String> {
-        let pipeline = &self.project.pipeline;
-        let servers: BTreeSet<&ServerName> = self.facts.servers.keys().collect();
-        let tasks = 0..pipeline.tasks.len();
-        let keys = tasks.flat_map(|task| crate::plan::expand::keys_of(pipeline, task, &self.facts, &servers));
-        keys.map(|key| crate::plan::expand::target_name(&pipeline.tasks[key.task], &key.axes())).collect()
-    }
-
     fn receive(&mut self, message: Message) {
         match message {
             Message::Listed { server, result, warnings } => self.listed(&server, result, warnings),
@@ -316,8 +191,7 @@ impl<'r> Scheduler<'r> {
             Message::Progress { node, done, total } => self.teller.progress().part(node, done, total),
             Message::Finished { node, result, began, took } => {
                 self.in_flight -= 1;
-                let queue = self.queue_of(node);
-                self.queues[queue].running -= 1;
+                self.queues.ended(self.group_of(node));
                 self.teller.progress().finish(node);
                 self.completed(node, result, began, took);
             }
@@ -340,143 +214,8 @@ impl<'r> Scheduler<'r> {
         self.teller.warned(target, warning);
     }
 
-    fn listed(&mut self, server: &ServerName, result: Result<Vec<Listed>, Failure>, warnings: Vec<Warning>) {
-        self.asking.remove(server);
-        self.teller.progress().asking(self.asking.len());
-        let target = format!("{}/{server}", self.export_name());
-        for warning in warnings {
-            self.warn(&target, Some(server.to_string()), warning);
-        }
-        match result {
-            Ok(listing) => {
-                if let Some(seen) = Arc::make_mut(&mut self.facts).servers.get_mut(server) {
-                    facts::add_listing(seen, &listing);
-                }
-            }
-            Err(failure) => {
-                if let Some(progress) = self.servers.get_mut(server) {
-                    progress.listing_failed = Some(failure);
-                }
-            }
-        }
-        self.select();
-        // Whether a target exists at all may hang on the listings still to come: nothing is run before.
-        let open = self.request.explicit && self.selection.unmatched().next().is_some();
-        if !open || (self.asking.is_empty() && !self.refuse_unknown()) {
-            self.grow_listed();
-        }
-        self.grow_last();
-    }
-
-    fn export_name(&self) -> String {
-        let export = self.project.pipeline.tasks.iter().find(|task| task.action == Action::Export);
-        export.map_or_else(|| "export".to_owned(), |task| task.name.clone())
-    }
-
-    fn grow_listed(&mut self) {
-        let answered = |(name, progress): (&ServerName, &Progress)| {
-            (!progress.grown && progress.exports_left == 0 && !self.asking.contains(name)).then(|| name.clone())
-        };
-        let servers: Vec<ServerName> = self.servers.iter().filter_map(answered).collect();
-        for server in servers {
-            self.grow_exports(&server);
-        }
-    }
-
-    fn select(&mut self) {
-        let (pipeline, request) = (&self.project.pipeline, self.request);
-        self.selection = Selection::new(pipeline, &self.facts, &request.targets, request.explicit);
-    }
-
-    fn grow_exports(&mut self, server: &ServerName) {
-        let failure = self.servers.get(server).and_then(|progress| progress.listing_failed.clone());
-        let nodes = self.add(Phase::Export, Some(server));
-        if let Some(progress) = self.servers.get_mut(server) {
-            progress.exports_left = nodes.len();
-        }
-        if let Some(failure) = failure {
-            self.listing_failure(server, &nodes, &failure);
-        }
-        self.settle(nodes.clone());
-        if nodes.is_empty() {
-            self.grow_server(server);
-        }
-    }
-
-    fn grow_server(&mut self, server: &ServerName) {
-        let Some(progress) = self.servers.get_mut(server) else { return };
-        if std::mem::replace(&mut progress.grown, true) {
-            return;
-        }
-        if progress.wrote {
-            facts::look_again(self.project, server, Arc::make_mut(&mut self.facts));
-            self.select();
-        }
-        self.grow(Phase::Server, Some(server));
-        self.grow_last();
-    }
-
-    fn grow_last(&mut self) {
-        let open =
-            self.finished_growing || !self.unknown.is_empty() || self.servers.values().any(|server| !server.grown);
-        if open || !self.asking.is_empty() {
-            return;
-        }
-        self.finished_growing = true;
-        self.grow(Phase::Last, None);
-        for target in self.request.targets.iter().filter(|target| self.request.explicit && target.is_dated()) {
-            let names = &self.store.names;
-            if !self.graph.nodes.node_weights().any(|instance| target.covers(names.text(instance.target))) {
-                self.unknown.push(target.unknown(&[]));
-            }
-        }
-    }
-
-    fn grow(&mut self, phase: Phase, server: Option<&ServerName>) {
-        let nodes = self.add(phase, server);
-        self.settle(nodes);
-    }
-
-    fn add(&mut self, phase: Phase, server: Option<&ServerName>) -> Vec<NodeIndex> {
-        let known = self.known_files(phase, server);
-        let (facts, selection, root) = (&self.facts, &self.selection, &self.project.pipeline.root);
-        let (store, graph) = (&self.store, &mut self.graph);
-        let mut fork = store.names.fork();
-        // What earlier runs knew is nearly always what is needed: the one core draws the graph, the other looks.
-        let (nodes, glanced) = self.pool.install(|| {
-            rayon::join(|| graph.grow(phase, server, facts, selection, &mut fork), || observe(root, &known, store))
-        });
-        let fresh = fork.into_fresh();
-        self.store.names.adopt(&fresh);
-        for &node in &nodes {
-            let open = |(before, _): &(NodeIndex, Dependency)| !matches!(self.states[before.index()], State::Ended(_));
-            let waiting = self.graph.before_node(node).filter(open).count();
-            self.states.push(State::Waiting(waiting));
-        }
-        self.teller.progress().expect(nodes.len());
-        let graph = &self.graph;
-        let paths = nodes.iter().flat_map(|&node| {
-            let instance = &graph.nodes[node];
-            instance.inputs.iter().copied().chain(instance.outputs.iter().map(|(path, _)| *path))
-        });
-        let paths: Vec<Name> = paths.collect();
-        let (snapshot, store, root) = (&mut self.snapshot, &mut self.store, &self.project.pipeline.root);
-        let looked = snapshot.accept(glanced, &paths, store);
-        if let Err(error) = looked.and_then(|()| self.pool.install(|| snapshot.look(root, paths.into_iter(), store))) {
-            self.broken_state.get_or_insert(error);
-        }
-        nodes
-    }
-
-    /// Files of a server's folder that earlier runs saw; none where only a part of them can be needed.
-    fn known_files(&self, phase: Phase, server: Option<&ServerName>) -> Vec<Name> {
-        let whole = self.request.targets.iter().all(|target| !target.is_narrow());
-        let folder = server.filter(|_| whole && phase == Phase::Server).and_then(|name| self.facts.servers.get(name));
-        folder.map_or_else(Vec::new, |folder| self.store.seen_below(&folder.path))
-    }
-
     /// Decides about all of these that wait for nothing, and about what that lets go on.
-    fn settle(&mut self, nodes: Vec<NodeIndex>) {
+    pub(super) fn settle(&mut self, nodes: Vec<NodeIndex>) {
         let mut ready: Vec<NodeIndex> = nodes;
         ready.reverse();
         ready.retain(|node| matches!(self.states[node.index()], State::Waiting(0)));
@@ -512,25 +251,6 @@ impl<'r> Scheduler<'r> {
         self.settle(free);
     }
 
-    fn export_ended(&mut self, node: NodeIndex) {
-        let instance = &self.graph.nodes[node];
-        if self.project.pipeline.tasks[instance.task].action != Action::Export {
-            return;
-        }
-        let Some(server) = instance.axes.server.clone() else { return };
-        let Some(progress) = self.servers.get_mut(&server) else { return };
-        progress.exports_left = progress.exports_left.saturating_sub(1);
-        if progress.exports_left == 0 {
-            self.grow_server(&server);
-        }
-    }
-
-    pub(super) fn wrote_raw(&mut self, server: &ServerName) {
-        if let Some(progress) = self.servers.get_mut(server) {
-            progress.wrote = true;
-        }
-    }
-
     /// Up to date, blocked, or queued (`None`).
     fn decide(&mut self, node: NodeIndex) -> Option<Outcome> {
         let spec = &self.project.pipeline.tasks[self.graph.nodes[node].task];
@@ -557,50 +277,43 @@ impl<'r> Scheduler<'r> {
         if let Some(failure) = self.listing_failed(node) {
             return Some(self.failed_by_listing(node, &failure, &reasons));
         }
-        let queue = self.queue_of(node);
         self.states[node.index()] = State::Queued(reasons);
-        self.queues[queue].waiting.push_back(node);
+        self.queues.wait(node, self.group_of(node));
         None
-    }
-
-    fn listing_failed(&self, node: NodeIndex) -> Option<Failure> {
-        let instance = &self.graph.nodes[node];
-        let export = self.project.pipeline.tasks[instance.task].action == Action::Export;
-        let server = instance.axes.server.as_ref().filter(|_| export)?;
-        self.servers.get(server)?.listing_failed.clone()
     }
 
     fn memory(&self, node: NodeIndex) -> Memory<'_> {
         let instance = &self.graph.nodes[node];
-        let forced = self.request.forced && (instance.named || !self.request.explicit);
+        self.memory_of(Some(instance.target), instance.task, &instance.axes, instance.named)
+    }
+
+    /// What is remembered of an instance, whether it is in the graph yet or not.
+    pub(super) fn memory_of(&self, target: Option<Name>, task: usize, axes: &Axes, named: bool) -> Memory<'_> {
         Memory {
-            manifest: self.store.manifest(instance.target),
-            setback: self.store.setback(instance.target),
-            rhythm: rhythm(self.project, &self.facts, instance),
-            forced,
+            manifest: target.and_then(|target| self.store.manifest(target)),
+            setback: target.and_then(|target| self.store.setback(target)),
+            rhythm: Rhythm::of(&self.project.pipeline.tasks[task], axes, &self.facts),
+            forced: self.request.forced && (named || !self.request.explicit),
+            named,
             now: now(),
         }
     }
 
-    fn queue_of(&self, node: NodeIndex) -> usize {
-        let group = self.project.pipeline.tasks[self.graph.nodes[node].task].group.as_deref();
-        group.and_then(|group| self.groups.get(group).copied()).unwrap_or(self.queues.len() - 1)
+    fn group_of(&self, node: NodeIndex) -> Option<&'r str> {
+        self.project.pipeline.tasks[self.graph.nodes[node].task].group.as_deref()
     }
 
     fn dispatch<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, sender: &Sender<Message>)
     where
         'r: 'scope,
     {
-        for index in 0..self.queues.len() {
-            while !self.halted && self.queues[index].running < self.queues[index].limit {
-                let Some(node) = self.queues[index].waiting.pop_front() else { break };
-                self.queues[index].running += 1;
-                self.in_flight += 1;
-                let grouped = index + 1 < self.queues.len();
-                let pool = (!grouped).then(|| Arc::clone(&self.pool));
-                let job = self.job(node);
-                worker::start(scope, job, pool, sender.clone());
-            }
+        while !self.halted
+            && let Some(Started { node, grouped }) = self.queues.start()
+        {
+            self.in_flight += 1;
+            let job = self.job(node);
+            let pool = (!grouped).then(|| Arc::clone(&self.pool));
+            worker::start(scope, job, pool, sender.clone());
         }
         // What this call changed is safe before the next wait.
         if let Err(error) = self.store.flush() {
@@ -636,10 +349,6 @@ impl<'r> Scheduler<'r> {
         self.teller.progress().start(node, &target);
         self.teller.started(&target, &reason);
         job
-    }
-
-    pub(super) fn why_not_listed(&self, server: &ServerName) -> Option<&Failure> {
-        self.servers.get(server).and_then(|progress| progress.listing_failed.as_ref())
     }
 
     fn summary(&mut self, stop: Option<Stop>) -> Summary {
@@ -687,25 +396,4 @@ impl<'r> Scheduler<'r> {
         let Self { store, graph, facts, snapshot, states, .. } = self;
         std::mem::forget((store, graph, facts, snapshot, states));
     }
-}
-
-/// When an instance has to be asked whatever its files say.
-#[must_use]
-pub fn rhythm(project: &Project, facts: &Facts, instance: &crate::plan::Instance) -> Rhythm {
-    let spec = &project.pipeline.tasks[instance.task];
-    if spec.action == Action::Export {
-        let server = instance.axes.server.as_ref().and_then(|server| facts.servers.get(server));
-        let scale = server.zip(instance.axes.scale.as_ref()).and_then(|(server, scale)| server.scales.get(scale));
-        if scale.is_some_and(|scale| scale.deleteable == Some(true) && scale.listed == Some(0)) {
-            return Rhythm::Empty;
-        }
-        return spec.every.map_or(Rhythm::Always, Rhythm::Every);
-    }
-    spec.every.map_or(Rhythm::Content, Rhythm::Every)
-}
-
-/// Milliseconds since 1970, UTC.
-#[must_use]
-pub fn now() -> i64 {
-    chrono::Utc::now().timestamp_millis()
 }

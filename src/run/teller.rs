@@ -6,17 +6,9 @@ use std::io::IsTerminal;
 use crate::plan::reason::ReasonRecord;
 use crate::run::events::{Event, EventWriter, Finished, Outcome};
 use crate::run::progress::Progress;
-use crate::run::request::{Request, Summary};
+use crate::run::request::{Loudness, Request};
+use crate::run::summary::Summary;
 use crate::task::{Count, Warning};
-
-/// How much people want to hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Loudness {
-    Quiet,
-    #[default]
-    Normal,
-    Verbose,
-}
 
 /// The one mouth of a run.
 pub struct Teller {

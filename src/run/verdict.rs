@@ -10,8 +10,8 @@ use crate::config::pipeline::{Action, AlertLevel};
 use crate::plan::staleness::Contents;
 use crate::plan::{Instance, Reason};
 use crate::run::events::{FailureRecord, FileRecord, Finished, Outcome};
-use crate::run::facts::project_path;
-use crate::run::schedule::{Scheduler, State, now};
+use crate::run::facts::{now, project_path};
+use crate::run::schedule::{Scheduler, State};
 use crate::run::teller::capped;
 use crate::state::{Content, Manifest, Name, Setback, Stamp};
 use crate::study::name::ServerName;
@@ -27,7 +27,7 @@ impl Scheduler<'_> {
     }
 
     pub(super) fn up_to_date(&mut self, node: NodeIndex) {
-        if self.request.loudness == crate::run::teller::Loudness::Verbose {
+        if self.request.loudness == crate::run::request::Loudness::Verbose {
             let target = self.target(node).to_string();
             self.teller.finished(plain(target, Outcome::UpToDate, String::new()), false);
         }
