@@ -3,6 +3,7 @@
 use chrono::{Duration, NaiveDate};
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::attrition::Arm;
 use crate::report::trajectory::Trajectory;
@@ -19,7 +20,9 @@ const SERIES: [RGBColor; 6] = [
     RGBColor(21, 21, 21),
 ];
 
-const WIDTH: u32 = 760;
+/// Over the whole width of the page, and two beside each other.
+const WIDE: u32 = 1080;
+const HALF: u32 = 540;
 
 type Drawn<T> = Result<T, Box<dyn std::error::Error>>;
 type Area<'s> = DrawingArea<SVGBackend<'s>, Shift>;
@@ -31,17 +34,17 @@ pub fn series(number: usize) -> usize {
 }
 
 /// Runs `draw` on an empty picture; `None` when it cannot be drawn.
-fn picture(height: u32, label: &str, draw: impl FnOnce(&Area<'_>) -> Drawn<()>) -> Option<String> {
+fn picture(width: u32, height: u32, label: &str, draw: impl FnOnce(&Area<'_>) -> Drawn<()>) -> Option<String> {
     let mut svg = String::new();
     {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
         draw(&root).ok()?;
         root.present().ok()?;
     }
     // The page gives the size; the drawing keeps its proportions.
     let start = svg.find("<svg")?;
     let label = maud::html! { (label) }.into_string();
-    let size = format!("width=\"{WIDTH}\" height=\"{height}\"");
+    let size = format!("width=\"{width}\" height=\"{height}\"");
     Some(svg[start..].replacen(&size, &format!("role=\"img\" aria-label=\"{label}\""), 1).replace('\n', ""))
 }
 
@@ -63,17 +66,20 @@ fn named<'a, 's>(
     >,
 > {
     let last = names.len().saturating_sub(1) as f64;
+    let decimals = usize::from(heights.end - heights.start < 5.0);
     let mut chart = ChartBuilder::on(root)
         .margin(10)
         .margin_right(24)
         .x_label_area_size(30)
         .y_label_area_size(52)
         .build_cartesian_2d(-0.25..last + 0.25, heights)?;
+    // About seven dots a letter.
+    let letters = (root.dim_in_pixel().0 as usize / (names.len().max(1) * 7)).clamp(4, 20);
     let name = |at: &f64| {
         let place = at.round();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a place in the list, checked by get
         let name = (place >= 0.0 && (place - at).abs() < 0.01).then(|| names.get(place as usize)).flatten();
-        name.map(|name| shorten(name, 14)).unwrap_or_default()
+        name.map(|name| shorten(name, letters)).unwrap_or_default()
     };
     chart
         .configure_mesh()
@@ -83,8 +89,8 @@ fn named<'a, 's>(
         .axis_style(LINE)
         .x_labels(names.len() * 4)
         .x_label_formatter(&name)
-        .y_labels(5)
-        .y_label_formatter(&|value| format!("{value:.0}"))
+        .y_labels(8)
+        .y_label_formatter(&|value| format!("{value:.decimals$}"))
         .y_desc(what)
         .axis_desc_style(text())
         .label_style(text())
@@ -114,7 +120,7 @@ pub fn survival(arms: &[Arm], sessions: &[String]) -> Option<String> {
     if sessions.is_empty() || lines.is_empty() {
         return None;
     }
-    picture(280, "Percent of those enrolled who reached each session", |root| {
+    picture(WIDE, 320, "Percent of those enrolled who reached each session", |root| {
         let mut chart = named(root, sessions, 0.0..105.0, "percent of those enrolled")?;
         for (number, shares) in &lines {
             let color = SERIES[series(*number)];
@@ -134,7 +140,7 @@ pub fn over_time(weeks: &[(NaiveDate, u64, u64)]) -> Option<String> {
     let (first, last) = (weeks.first()?.0, weeks.last()?.0 + Duration::days(7));
     let most = weeks.iter().map(|week| week.1).max().unwrap_or_default().max(1);
     let enrolled = weeks.last()?.2.max(1);
-    picture(280, "Entries per week, and participants enrolled so far", |root| {
+    picture(WIDE, 300, "Entries per week, and participants enrolled so far", |root| {
         let days = 0.0..(last - first).num_days() as f64;
         let mut chart = ChartBuilder::on(root)
             .margin(10)
@@ -184,16 +190,28 @@ pub fn trajectory(score: &Trajectory) -> Option<String> {
     let names: Vec<String> = score.points.iter().map(|point| point.session.clone()).collect();
     let least = score.points.iter().map(|point| point.least).min_by(f64::total_cmp)?.min(0.0);
     let most = score.points.iter().map(|point| point.most).max_by(f64::total_cmp)?.max(least + 1.0);
-    picture(240, &format!("{} over the sessions", score.score), |root| {
-        let mut chart = named(root, &names, least..most * 1.05, &score.score)?;
-        let places = || score.points.iter().enumerate().map(|(place, point)| (place as f64, point));
-        let upper = places().map(|(place, point)| (place, point.upper));
-        let lower = places().rev().map(|(place, point)| (place, point.lower));
-        let band: Vec<(f64, f64)> = upper.chain(lower).collect();
-        chart.draw_series([Polygon::new(band, SERIES[0].mix(0.25))])?;
-        let median = places().map(|(place, point)| (place, point.median));
-        chart.draw_series(LineSeries::new(median, SERIES[0].stroke_width(3)))?;
-        chart.draw_series(places().map(|(place, point)| Circle::new((place, point.mean), 5, SERIES[1].filled())))?;
-        Ok(())
-    })
+    // The numbers of answers stand in a line of their own above the highest value.
+    let top = most + (most - least) * 0.15;
+    picture(
+        HALF,
+        250,
+        &format!("{} over the sessions: median, middle half, mean and number of answers", score.score),
+        |root| {
+            let mut chart = named(root, &names, least..top, "")?;
+            let places = || score.points.iter().enumerate().map(|(place, point)| (place as f64, point));
+            let upper = places().map(|(place, point)| (place, point.upper));
+            let lower = places().rev().map(|(place, point)| (place, point.lower));
+            let band: Vec<(f64, f64)> = upper.chain(lower).collect();
+            chart.draw_series([Polygon::new(band, SERIES[0].mix(0.25))])?;
+            let median = places().map(|(place, point)| (place, point.median));
+            chart.draw_series(LineSeries::new(median, SERIES[0].stroke_width(3)))?;
+            chart
+                .draw_series(places().map(|(place, point)| Circle::new((place, point.mean), 4, SERIES[1].filled())))?;
+            let count = text().pos(Pos::new(HPos::Center, VPos::Top));
+            chart.draw_series(
+                places().map(|(place, point)| Text::new(format!("n {}", point.n), (place, top), count.clone())),
+            )?;
+            Ok(())
+        },
+    )
 }

@@ -141,7 +141,7 @@ test("filters by any text, by a column's value, and counts what is left", async 
 test("a rule leads to its findings, and a finding to its participant", async () => {
   const { page } = await open(browser);
   const checks = table("checks.csv");
-  await page.locator("a[data-filter='rule=R13']").click();
+  await page.locator("table[data-csv=rules] a[data-filter='rule=R13']").click();
   const range = checks.filter((row) => row.rule === "R13");
   const names = await heads(page, "findings");
   const shown = await all(page, "findings");
@@ -151,6 +151,27 @@ test("a rule leads to its findings, and a finding to its participant", async () 
   const found = await rows(page, "participants");
   assert.deepEqual(found.map((row) => row[0]), [shown.at(-1)[place]]);
   assert.equal(new URL(page.url()).hash, "#participants");
+});
+
+test("a finding leads to its column and its questionnaire, and these lead back", async () => {
+  const { page } = await open(browser);
+  await page.locator("ul.care a[data-filter='rule=R13']").click();
+  assert.equal(new URL(page.url()).hash, "#findings");
+  const names = await heads(page, "findings");
+  const [first] = await rows(page, "findings");
+  const [scale, column] = ["scale", "column"].map((name) => first[names.indexOf(name)]);
+  const cell = (name, place) => page.locator(`#${name} tbody tr`).first().locator("th, td").nth(place).locator("a");
+  await cell("findings", names.indexOf("column")).click();
+  assert.deepEqual((await rows(page, "columns")).map((row) => row.slice(0, 2)), [[scale, column]]);
+  await cell("findings", names.indexOf("scale")).click();
+  assert.deepEqual((await rows(page, "questionnaires")).map((row) => row[0]), [scale]);
+  const count = (await heads(page, "columns")).indexOf("out_of_range");
+  await cell("columns", count).click();
+  const expected = table("checks.csv").filter((row) => row.scale === scale && row.column === column && row.rule !== "R12");
+  assert.equal((await all(page, "findings")).length, expected.length);
+  // No link leads to nothing: "session" is no answer, so no column of the report.
+  await filter(page, "findings", "rule=R10");
+  assert.equal(await page.locator("#findings tbody td a", { hasText: /^session$/ }).count(), 0);
 });
 
 test("what is shown can be saved as CSV", async () => {

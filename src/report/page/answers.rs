@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-use super::heat;
+use super::{drawing, heat};
 use crate::report::charts;
 use crate::report::column::ColumnStat;
 use crate::report::findings::Finding;
@@ -114,19 +114,29 @@ pub fn scores(model: &Model) -> Markup {
     html! {
         h2 id="scores" { "Scores over the sessions" }
         @if all.is_empty() { p { "No scored table yet." } } @else {
-            p { "The line is the median, the band the middle half, the points the means. Entries with too few answers have no score." }
+            p { "The line is the median, the band the middle half, the points the means, n the scored entries. Test accounts are left out; entries with too few answers have no score." }
         }
-        @for score in all {
+        div.cards { @for score in all { (card(score)) } }
+    }
+}
+
+/// A score as a picture, and folded below it as numbers.
+fn card(score: &Trajectory) -> Markup {
+    html! {
+        section.card {
             h3 { (score.score) " " small { (score.scale) } }
-            @if let Some(svg) = charts::trajectory(score) { figure.small { (PreEscaped(svg)) } }
-            div.scroll tabindex="0" role="region" aria-label={ (score.score) " by session" } {
-                table data-csv=(score.score) {
-                    thead { tr { th scope="col" { "session" } @for name in ["n", "mean", "least", "lower quartile", "median", "upper quartile", "most"] { th scope="col" { (name) } } } }
-                    tbody {
-                        @for point in &score.points {
-                            tr {
-                                th scope="row" { (point.session) } td { (point.n) } td { (number(point.mean)) } td { (number(point.least)) }
-                                td { (number(point.lower)) } td { (number(point.median)) } td { (number(point.upper)) } td { (number(point.most)) }
+            @if let Some(svg) = charts::trajectory(score) { (drawing(&svg, &format!("Picture of {}", score.score))) }
+            details {
+                summary { "In numbers" }
+                div.scroll tabindex="0" role="region" aria-label={ (score.score) " by session" } {
+                    table data-csv=(score.score) {
+                        thead { tr { th scope="col" { "session" } @for name in ["n", "mean", "least", "lower quartile", "median", "upper quartile", "most"] { th scope="col" { (name) } } } }
+                        tbody {
+                            @for point in &score.points {
+                                tr {
+                                    th scope="row" { (point.session) } td { (point.n) } td { (number(point.mean)) } td { (number(point.least)) }
+                                    td { (number(point.lower)) } td { (number(point.median)) } td { (number(point.upper)) } td { (number(point.most)) }
+                                }
                             }
                         }
                     }

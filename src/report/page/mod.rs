@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use self::sheets::Link;
 use crate::report::charts;
 use crate::report::files;
 use crate::report::findings;
@@ -90,6 +91,23 @@ const COLUMNS: &[&str] = &[
     "required",
 ];
 
+/// From a finding to the participant, the questionnaire and the column that it is about.
+const FOLLOW: [Link; 3] = [
+    Link::new("participant", "participants", &[("participant", "participant")]),
+    Link::new("scale", "questionnaires", &[("questionnaire", "scale")]),
+    Link::new("column", "columns", &[("questionnaire", "scale"), ("column", "column")]),
+];
+
+/// From a column or questionnaire to what the rules found in it, and from a questionnaire to its columns.
+const OF_COLUMN: [Link; 1] =
+    [Link::new("out_of_range", "findings", &[("scale", "questionnaire"), ("column", "column")])];
+const OF_QUESTIONNAIRE: [Link; 2] = [
+    Link::new("questionnaire", "columns", &[("questionnaire", "questionnaire")]),
+    Link::new("out_of_range", "findings", &[("scale", "questionnaire")]),
+];
+/// From a participant to what the rules found of them.
+const OF_PARTICIPANT: [Link; 1] = [Link::new("participant", "findings", &[("participant", "participant")])];
+
 /// The whole page.
 #[must_use]
 pub fn render(model: &Model) -> String {
@@ -153,32 +171,37 @@ fn attrition(model: &Model) -> Markup {
             (crate::report::journey::IDLE_DAYS) " days longer than the schedule asks them to wait."
         }
         @if let Some(svg) = charts::survival(&model.arms, &names) {
-            figure {
-                (PreEscaped(svg))
-                ul.key {
-                    @for (number, arm) in model.arms.iter().enumerate() {
-                        li { i class={ "c" (charts::series(number)) } {} (arm_name(arm.condition.as_deref())) " (" (arm.enrolled) ")" }
-                    }
+            (drawing(&svg, "Survival by condition"))
+            ul.key {
+                @for (number, arm) in model.arms.iter().enumerate() {
+                    li { i class={ "c" (charts::series(number)) } {} (arm_name(arm.condition.as_deref())) " (" (arm.enrolled) ")" }
                 }
             }
         }
+        h3 { "Flow of participants" }
         ol.flow {
-            li {
-                div.box { b { (everyone.enrolled) } "enrolled" }
-                div.off { span { (everyone.not_started) " not started" } }
-            }
+            (step(everyone.enrolled, everyone.enrolled, "enrolled", &[(everyone.not_started, "not started")]))
             @for stage in &everyone.stages {
-                li {
-                    div.box { b { (stage.reached) } (model.sessions[stage.session].1) }
-                    div.off {
-                        span { (stage.dropped) " dropped out" }
-                        span { (stage.ongoing) " may still go on" }
-                        @if stage.session + 1 == everyone.stages.len() { span { (stage.finished) " finished" } }
-                    }
-                }
+                (step(stage.reached, everyone.enrolled, &model.sessions[stage.session].1, &[
+                    (stage.dropped, "dropped out"), (stage.ongoing, "may still go on"), (stage.finished, "finished"),
+                ]))
             }
         }
-        (sheets::plain("attrition", "Attrition by condition and session", &files::attrition(model)))
+        details {
+            summary { "By condition, in numbers" }
+            (sheets::plain("attrition", "Attrition by condition and session", &files::attrition(model)))
+        }
+    }
+}
+
+/// A box of the flow, a bar as long as its share, and who does not go on to the next.
+fn step(count: u64, enrolled: u64, name: &str, leaving: &[(u64, &str)]) -> Markup {
+    html! {
+        li {
+            div.box { b { (count) } span { (name) } }
+            div.bar-of { i style=(format!("width:{}%", count * 100 / enrolled.max(1))) {} }
+            div.off { @for (part, what) in leaving { @if *part > 0 { span { b { (part) } " " (what) } } } }
+        }
     }
 }
 
@@ -198,7 +221,7 @@ fn people(model: &Model) -> Markup {
             "Due is every questionnaire that the schedule places up to where they are. Of the missing, "
             "“logged, not there” are those that TaskLog has; the others were passed over."
         }
-        (sheets::data("participants", "participants", "standing=\"dropped out\"", &sheet, &[]))
+        (sheets::data("participants", "participants", "standing=\"dropped out\"", &sheet, &OF_PARTICIPANT))
     }
 }
 
@@ -209,13 +232,13 @@ fn tables(model: &Model) -> Markup {
             "A table per row: what TaskLog knows of it, what is there, what is missing. “Only in log” and “only in table” count "
             "places (participant, session, tag) where the two disagree; TaskLog itself misses entries, so neither is the truth."
         }
-        (sheets::data("questionnaires", "questionnaires", "OA", &sheets::chosen(&files::questionnaires(model), QUESTIONNAIRES), &[]))
-        h3 { "Columns" }
+        (sheets::data("questionnaires", "questionnaires", "OA", &sheets::chosen(&files::questionnaires(model), QUESTIONNAIRES), &OF_QUESTIONNAIRE))
+        h3 id="columns-title" { "Columns" }
         p {
             "Percent missing is missing of asked: declined, empty and lost by the server, of all entries but those for which "
             "the definition says that the question was not asked."
         }
-        (sheets::data("columns", "columns", "questionnaire=OA", &sheets::chosen(&files::columns(model), COLUMNS), &[]))
+        (sheets::data("columns", "columns", "questionnaire=OA", &sheets::chosen(&files::columns(model), COLUMNS), &OF_COLUMN))
         (answers::distributions(model))
     }
 }
@@ -257,7 +280,7 @@ fn checks(model: &Model) -> Markup {
                     }
                 }
             }
-            (sheets::data("findings", "findings", "rule=R13", &sheet, &[("participant", "participants")]))
+            (sheets::data("findings", "findings", "rule=R13", &sheet, &FOLLOW))
         }
     }
 }
@@ -290,12 +313,19 @@ fn provenance(model: &Model) -> Markup {
     }
 }
 
+/// A picture, which a narrow screen scrolls sideways rather than shrinks until nobody can read it.
+fn drawing(svg: &str, label: &str) -> Markup {
+    html! { figure { div.scroll tabindex="0" role="region" aria-label=(label) { (PreEscaped(svg)) } } }
+}
+
 /// A cell of a heat map: `text` on a ground as dark as `part` of `whole` is large.
 fn heat(part: u64, whole: u64, text: &str, title: &str) -> Markup {
     if whole == 0 {
         return html! { td.none title=(title) { "–" } };
     }
-    let share = part * 100 / whole;
+    // By the root, so that a few percent can be told from none.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most a hundred
+    let share = ((part as f64 / whole as f64).sqrt() * 100.0) as u64;
     let class = if share > 50 { "h hi" } else { "h" };
     html! { td class=(class) style=(format!("--s:{share}")) title=(title) { (text) } }
 }

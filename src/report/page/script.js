@@ -39,6 +39,7 @@
       this.name = place.dataset.table;
       this.columns = JSON.parse($("script", place).textContent);
       this.length = this.columns[0]?.values?.length ?? this.columns[0]?.at.length ?? 0;
+      this.known = new Map();
       this.page = 0;
       this.size = Number(place.dataset.size ?? 25);
       this.head = $("thead tr", place);
@@ -47,7 +48,6 @@
       this.rows = this.order;
       this.bar();
       this.heads();
-      this.draw();
     }
     cell(column, row) { const c = this.columns[column]; return c.of ? c.of[c.at[row]] : c.values[row]; }
     bar() {
@@ -119,6 +119,8 @@
     }
     turn(step) { this.page += step; this.draw(); }
     draw() {
+      // Links lead to other tables: they are drawn when all are there.
+      if (!ready) return;
       const pages = Math.max(1, Math.ceil(this.rows.length / this.size));
       const from = this.page * this.size, to = Math.min(this.rows.length, from + this.size);
       this.body.replaceChildren(...Array.from(this.rows.subarray(from, to), (row) => this.line(row)));
@@ -126,26 +128,41 @@
       this.after.disabled = this.page + 1 >= pages;
       this.count.textContent = this.rows.length ? `${from + 1}–${to} of ${this.rows.length}` : "nothing fits";
     }
+    link({ table, by }, value, row) {
+      const own = (name) => String(this.cell(this.columns.findIndex((column) => column.name === name), row));
+      const terms = by.map(([theirs, ours]) => [theirs, own(ours)]);
+      return tables.get(table)?.has(terms) ? jump(table, terms, value) : value;
+    }
+    // Whether any row has these values in these columns.
+    has(terms) {
+      const names = terms.map(([name]) => name), key = JSON.stringify(names);
+      if (!this.known.has(key)) {
+        const columns = names.map((name) => this.columns.findIndex((column) => column.name === name));
+        this.known.set(key, new Set(Array.from({ length: this.length }, (_, row) => JSON.stringify(columns.map((column) => String(this.cell(column, row)))))));
+      }
+      return this.known.get(key).has(JSON.stringify(terms.map(([, value]) => value)));
+    }
     line(row) {
       return make("tr", {}, ...this.columns.map((column, number) => {
         const value = String(this.cell(number, row));
         const cell = number === 0 ? make("th", { scope: "row" }) : make("td", column.numeric ? {} : { class: "t" });
-        cell.append(column.to && value ? jump(column.to, column.with ?? column.name, value) : value);
+        cell.append(column.to && value && value !== "0" ? this.link(column.to, value, row) : value);
         return cell;
       }));
     }
   }
 
-  const jump = (table, column, value) => {
+  const jump = (table, terms, value) => {
     const link = make("a", { href: "#" + table }, value);
-    link.addEventListener("click", () => show(table, column, value));
+    link.addEventListener("click", () => show(table, terms));
     return link;
   };
-  const show = (table, column, value) => {
+  // Shows the rows of a table that have these values in these columns.
+  const show = (table, terms) => {
     const data = tables.get(table);
     if (!data) return;
-    data.input.value = `${column}="${value}"`;
-    data.keep([{ column: data.columns.findIndex((known) => known.name === column), value: value.toLowerCase() }]);
+    data.input.value = terms.map(([column, value]) => `${column}="${value}"`).join(" ");
+    data.keep(terms.map(([column, value]) => ({ column: data.columns.findIndex((known) => known.name === column), value: value.toLowerCase() })));
     for (let up = data.place; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
   };
 
@@ -153,8 +170,7 @@
   class People extends Data {
     constructor(place) {
       super(place);
-      // Drawn once before this line, in the constructor above.
-      this.scales ??= JSON.parse(place.dataset.scales);
+      this.scales = JSON.parse(place.dataset.scales);
     }
     heads() {
       const choices = make("select", { "aria-label": "Order of participants" },
@@ -173,9 +189,9 @@
       return [["participant", ...this.scales], ...Array.from(this.rows, (row) => [this.cell(0, row), ...cells(row)])];
     }
     line(row) {
-      const scales = this.scales ??= JSON.parse(this.place.dataset.scales);
+      const { scales } = this;
       const [who, , code] = [0, 1, 2].map((column) => this.cell(column, row));
-      const name = make("th", { scope: "row" }, jump("participants", "participant", String(who)));
+      const name = make("th", { scope: "row" }, jump("participants", [["participant", String(who)]], String(who)));
       const cells = [...code].map((letter, number) => {
         const [due, missing] = pair(letter);
         if (!due) return make("td", { class: "none", title: scales[number] + ": not due" }, "·");
@@ -196,11 +212,14 @@
   };
 
   const tables = new Map();
+  let ready = false;
   for (const place of $$("[data-table]")) {
     const data = place.dataset.scales ? new People(place) : new Data(place);
     tables.set(data.name, data);
   }
-  for (const link of $$("a[data-show]")) link.addEventListener("click", () => show(link.dataset.show, ...link.dataset.filter.split("=")));
+  ready = true;
+  for (const data of tables.values()) data.draw();
+  for (const link of $$("a[data-show]")) link.addEventListener("click", () => show(link.dataset.show, [link.dataset.filter.split("=")]));
 
   // Plain tables can be saved as they stand.
   for (const table of $$("table[data-csv]")) {

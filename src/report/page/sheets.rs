@@ -18,9 +18,8 @@ struct Column<'s> {
     name: &'s str,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     numeric: bool,
-    /// The table that its cells lead to, filtered by this column.
     #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<&'s str>,
+    to: Option<&'s Link>,
     #[serde(skip_serializing_if = "Option::is_none")]
     values: Option<Vec<Cell<'s>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,11 +35,29 @@ enum Cell<'s> {
     Text(&'s str),
 }
 
+/// Where the cells of a column lead to.
+#[derive(Serialize)]
+pub struct Link {
+    #[serde(skip)]
+    pub from: &'static str,
+    /// Another table of the page.
+    table: &'static str,
+    /// Its columns that have to equal columns of this row: theirs, ours.
+    by: &'static [(&'static str, &'static str)],
+}
+
+impl Link {
+    #[must_use]
+    pub const fn new(from: &'static str, table: &'static str, by: &'static [(&'static str, &'static str)]) -> Self {
+        Self { from, table, by }
+    }
+}
+
 fn numeric(cell: &str) -> bool {
     cell.is_empty() || cell.parse::<f64>().is_ok()
 }
 
-fn column<'s>(sheet: &'s Sheet, place: usize, to: Option<&'s str>) -> Column<'s> {
+fn column<'s>(sheet: &'s Sheet, place: usize, to: Option<&'s Link>) -> Column<'s> {
     let cells = || sheet.rows.iter().map(|row| row[place].as_str());
     let name = sheet.header[place];
     let numeric = cells().all(numeric) && cells().any(|cell| !cell.is_empty());
@@ -75,10 +92,10 @@ pub fn json(value: &impl Serialize) -> PreEscaped<String> {
     PreEscaped(text.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"))
 }
 
-/// A table that the script sorts, filters and pages. `links`: columns whose cells lead to another table.
+/// A table that the script sorts, filters and pages.
 #[must_use]
-pub fn data(name: &str, label: &str, example: &str, sheet: &Sheet, links: &[(&str, &str)]) -> Markup {
-    let to = |column: &str| links.iter().find(|(from, _)| *from == column).map(|(_, to)| *to);
+pub fn data(name: &str, label: &str, example: &str, sheet: &Sheet, links: &[Link]) -> Markup {
+    let to = |column: &str| links.iter().find(|link| link.from == column);
     let columns: Vec<Column<'_>> =
         sheet.header.iter().enumerate().map(|(place, header)| column(sheet, place, to(header))).collect();
     html! {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, Duration, NaiveDate};
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-use super::shown_percent;
+use super::{drawing, shown_percent};
 use crate::report::charts;
 use crate::report::findings::{Severity, rule};
 use crate::report::journey::Standing;
@@ -40,7 +40,7 @@ pub fn summary(model: &Model) -> Markup {
         h3 { "What needs attention" }
         @let attention = attention(model);
         @if attention.is_empty() { p { "Nothing. Every table is there, nothing is undecrypted, nothing is lost." } } @else {
-            ul.care { @for (severity, text, link) in attention { li class=(severity.word()) { b { (severity.word()) } (text) " " a href=(link) { "Look" } } } }
+            ul.care { @for care in attention { (line(&care)) } }
         }
     }
 }
@@ -55,37 +55,83 @@ fn list(names: &[String]) -> String {
     if rest == 0 { shown } else { format!("{shown} and {rest} more") }
 }
 
-fn attention(model: &Model) -> Vec<(Severity, String, &'static str)> {
-    let count = |name: &str| model.counts.get(name).copied().unwrap_or_default();
-    let mut care = Vec::new();
-    for name in ["L1", "R1", "S2", "R3", "correction_refused", "R18", "S8", "R13", "R5", "R10", "S5", "R9", "R16"] {
-        let (title, what, severity) = rule(name);
-        if count(name) > 0 {
-            let title = if title.is_empty() { name } else { title };
-            care.push((severity, format!("{title}: {} – {what}.", plural(count(name), "finding")), "#checks"));
+/// Something to look after, and where it stands on the page.
+struct Care {
+    severity: Severity,
+    headline: String,
+    text: String,
+    place: &'static str,
+    /// Shows these findings only.
+    filter: Option<String>,
+    link: &'static str,
+}
+
+impl Care {
+    fn new(severity: Severity, headline: String, text: String, place: &'static str, link: &'static str) -> Self {
+        Self { severity, headline, text, place, filter: None, link }
+    }
+}
+
+fn line(care: &Care) -> Markup {
+    let severity = care.severity.word();
+    html! {
+        li class=(severity) {
+            span.tag { (severity) }
+            div {
+                b { (care.headline) } " " (care.text) " "
+                @match &care.filter {
+                    Some(filter) => a href="#findings" data-show="findings" data-filter=(filter) { (care.link) },
+                    None => a href=(care.place) { (care.link) },
+                }
+            }
         }
     }
+}
+
+/// The rules whose findings the summary speaks of.
+const GRAVE: [&str; 13] =
+    ["L1", "R1", "S2", "R3", "correction_refused", "R18", "S8", "R13", "R5", "R10", "S5", "R9", "R16"];
+
+fn attention(model: &Model) -> Vec<Care> {
+    let mut care: Vec<Care> = GRAVE
+        .iter()
+        .filter_map(|name| {
+            let count = model.counts.get(*name).copied().filter(|count| *count > 0)?;
+            let (word, what, severity) = rule(name);
+            let word = if word.is_empty() { name } else { word };
+            let headline = format!("{} of {word}:", plural(count, "finding"));
+            let care = Care::new(severity, headline, format!("{what}."), "#findings", "Show them");
+            Some(Care { filter: Some(format!("rule={name}")), ..care })
+        })
+        .collect();
+    care.extend([lost(model), absent(model), lacking(model), unknown(model)].into_iter().flatten());
+    care.sort_by_key(|care| care.severity);
+    care
+}
+
+fn lost(model: &Model) -> Option<Care> {
     let lost: Vec<String> = model
         .log_places
         .iter()
         .filter(|(scale, places)| places.only_log > 0 && model.table(scale).is_some())
         .map(|(scale, places)| format!("{scale} ({} of {})", places.only_log, places.logged))
         .collect();
-    if !lost.is_empty() {
-        let text = format!("TaskLog says these were filled in, the tables do not have them: {}.", list(&lost));
-        care.push((Severity::Warning, text, "#tables"));
-    }
+    let text = format!("TaskLog says these were filled in, the tables do not have them: {}.", list(&lost));
+    let headline = "Logged, but not there:".to_owned();
+    (!lost.is_empty()).then(|| Care::new(Severity::Warning, headline, text, "#tables", "See the questionnaires"))
+}
+
+fn absent(model: &Model) -> Option<Care> {
     let absent: Vec<String> =
         model.absent.iter().map(|(scale, logged)| format!("{scale} ({logged} in TaskLog)")).collect();
-    if !absent.is_empty() {
-        let logged = model.absent.values().any(|logged| *logged > 0);
-        let severity = if logged { Severity::Warning } else { Severity::Notice };
-        care.push((
-            severity,
-            format!("The schedule has questionnaires without a table: {}.", list(&absent)),
-            "#tables",
-        ));
-    }
+    let logged = model.absent.values().any(|logged| *logged > 0);
+    let severity = if logged { Severity::Warning } else { Severity::Notice };
+    let text = format!("{} of the schedule: {}.", plural(absent.len() as u64, "questionnaire"), list(&absent));
+    let headline = "No table at all:".to_owned();
+    (!absent.is_empty()).then(|| Care::new(severity, headline, text, "#tables", "See the tables that are there"))
+}
+
+fn lacking(model: &Model) -> Option<Care> {
     let lacking: Vec<String> = model
         .scheduled
         .iter()
@@ -93,17 +139,17 @@ fn attention(model: &Model) -> Vec<(Severity, String, &'static str)> {
         .filter(|(_, presence)| presence.due > 0 && presence.missing() as f64 > LACKING * presence.due as f64)
         .map(|(scale, presence)| format!("{scale} ({})", shown_percent(presence.missing(), presence.due)))
         .collect();
-    if !lacking.is_empty() {
-        care.push((Severity::Warning, format!("Missing more often than others: {}.", list(&lacking)), "#missing"));
-    }
+    let headline = "Missing more often than others:".to_owned();
+    let text = format!("{}.", list(&lacking));
+    (!lacking.is_empty()).then(|| Care::new(Severity::Warning, headline, text, "#missing", "See when they are missing"))
+}
+
+fn unknown(model: &Model) -> Option<Care> {
     let unknown = model.tables.iter().filter(|table| !table.defined && table.kind == ScaleKind::Questionnaire);
     let unknown: Vec<String> = unknown.map(|table| table.scale.clone()).collect();
-    if !unknown.is_empty() {
-        let text = format!("No definition says what these hold, so no codes and ranges are known: {}.", list(&unknown));
-        care.push((Severity::Notice, text, "#tables"));
-    }
-    care.sort_by_key(|(severity, ..)| *severity);
-    care
+    let text = format!("so no codes and ranges are known of {}.", list(&unknown));
+    let headline = "No definition says what they hold,".to_owned();
+    (!unknown.is_empty()).then(|| Care::new(Severity::Notice, headline, text, "#columns-title", "See their columns"))
 }
 
 fn plural(count: u64, noun: &str) -> String {
@@ -145,10 +191,8 @@ pub fn over_time(model: &Model) -> Markup {
     html! {
         h2 id="time" { "Enrolment and entries over time" }
         @if let Some(svg) = charts::over_time(&weeks) {
-            figure {
-                (PreEscaped(svg))
-                ul.key { li { i.c0 {} "entries of questionnaires per week" } li { i.c1 {} "participants enrolled so far" } }
-            }
+            (drawing(&svg, "Picture of enrolment and entries"))
+            ul.key { li { i.c0 {} "entries of questionnaires per week" } li { i.c1 {} "participants enrolled so far" } }
             details {
                 summary { "The same in numbers" }
                 div.scroll tabindex="0" role="region" aria-label="Enrolment and entries by week" {
