@@ -12,7 +12,7 @@ pub fn missing(model: &Model) -> Markup {
         h2 id="missing" { "Missing questionnaires" }
         @if model.scheduled.is_empty() { p { "No questionnaire of a schedule has a table yet." } } @else {
             h3 id="by-session" { "By session" }
-            p { "Percent of the participants for whom it was due and who lack it; the darker, the more. A dash: not due there for anyone." }
+            p { "Percent of the participants for whom it was due and who lack it; the stronger the colour, the more. A dash: not due there for anyone." }
             (by_session(model))
             h3 id="by-participant" { "By participant" }
             p { "How many of the due ones are missing. A pale cell: all there. A dot: not due yet." }
