@@ -70,6 +70,8 @@ pub enum Command {
     Demo(DemoArguments),
     /// Write a commented project
     Init(InitArguments),
+    /// Make config/servers.toml from a first-generation server.config, its passwords moved out
+    ImportConfig(ImportArguments),
     /// Make key pairs, show fingerprints
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -274,6 +276,16 @@ pub struct DemoArguments {
 pub struct InitArguments {
     #[arg(value_name = "DIR", default_value = ".")]
     pub directory: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ImportArguments {
+    /// The old YAML file; it stays as it is
+    #[arg(value_name = "FILE")]
+    pub old: PathBuf,
+    /// The zone of the machine that wrote the old files' names; without it, this machine's
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -9,7 +9,8 @@ use crate::config::schema;
 use crate::demo::project::PIPELINE;
 use crate::pool::atomic::{self, PRIVATE, SHARED};
 
-const SERVERS: &str = include_str!("../../config/servers.toml");
+/// The servers.toml of a new project.
+pub const SERVERS: &str = include_str!("../../config/servers.toml");
 const ALERTS: &str = include_str!("../../config/alerts.toml");
 const IGNORED: &str = "# Never in git: keys, passwords, participants' data.\nkeys/\ndata/\n.mtdata/\n";
 
@@ -17,9 +18,22 @@ pub fn run(project: &ProjectArguments, arguments: &InitArguments) -> Result<Exit
     let here = std::env::current_dir().map_err(|error| Fault::usage(error.to_string()))?;
     let start = project.folder.as_ref().map_or_else(|| here.clone(), |folder| here.join(folder));
     let folder = start.join(&arguments.directory);
+    write(&folder, SERVERS)?;
+    println!("a project in {}; next:", build::shown(&folder).display());
+    println!("  1. config/servers.toml: name your study's server");
+    println!("  2. keys/: put the private keys there (chmod 600), or make a pair with `mtdata keys generate`");
+    println!("  3. mtdata check, then mtdata build");
+    Ok(Exit::Done)
+}
+
+/// Writes all files of a new project, with this servers.toml.
+///
+/// # Errors
+/// When one of them is there already; then nothing is written.
+pub fn write(folder: &Path, servers: &str) -> Result<(), Fault> {
     let mut files = vec![
         ("Pipeline.toml".to_owned(), PIPELINE.to_owned()),
-        ("config/servers.toml".to_owned(), SERVERS.to_owned()),
+        ("config/servers.toml".to_owned(), servers.to_owned()),
         ("config/alerts.toml".to_owned(), ALERTS.to_owned()),
         (".gitignore".to_owned(), IGNORED.to_owned()),
     ];
@@ -38,10 +52,5 @@ pub fn run(project: &ProjectArguments, arguments: &InitArguments) -> Result<Exit
         atomic::write(&path, SHARED, text.as_bytes()).map_err(|error| failed(&path, error))?;
     }
     let keys = folder.join("keys");
-    atomic::create_folder(&keys, PRIVATE).map_err(|error| failed(&keys, error))?;
-    println!("a project in {}; next:", build::shown(&folder).display());
-    println!("  1. config/servers.toml: name your study's server");
-    println!("  2. keys/: put the private keys there (chmod 600), or make a pair with `mtdata keys generate`");
-    println!("  3. mtdata check, then mtdata build");
-    Ok(Exit::Done)
+    atomic::create_folder(&keys, PRIVATE).map_err(|error| failed(&keys, error))
 }

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod explain;
 pub mod explain_check;
 pub mod graph;
+pub mod import_config;
 pub mod init;
 pub mod keys;
 pub mod list;
@@ -138,6 +139,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Fault> {
         Command::Runs(a) => runs::run(project, a),
         Command::Demo(a) => demo::run(project, a),
         Command::Init(a) => init::run(project, a),
+        Command::ImportConfig(a) => import_config::run(project, a),
         Command::Keys(a) => keys::run(project, a),
         Command::Alert(a) => self::alert::run(project, *a),
         Command::Schema(a) => schema::run(a),

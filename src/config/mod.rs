@@ -3,6 +3,7 @@
 pub mod alerts;
 mod alerts_file;
 pub mod error;
+pub mod first_generation;
 pub mod mask;
 mod people_file;
 pub mod pipeline;
@@ -97,8 +98,8 @@ impl Project {
     }
 }
 
-/// The pipeline's file: the named one, or the nearest upwards.
-fn find(file: Option<&Path>, start: &Path) -> Option<PathBuf> {
+/// The pipeline's file: the named one, or the nearest upwards from `start`.
+pub fn find(file: Option<&Path>, start: &Path) -> Option<PathBuf> {
     if let Some(file) = file {
         return Some(start.join(file));
     }

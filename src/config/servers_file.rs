@@ -221,7 +221,7 @@ fn date_style(table: &Section<'_, '_>) -> DateStyle {
 }
 
 /// Names that are written so have to be read as the same day.
-fn can_be_read_back(pattern: &str) -> bool {
+pub(super) fn can_be_read_back(pattern: &str) -> bool {
     use chrono::format::{Item, StrftimeItems};
     // A pattern that chrono does not know makes its formatting panic.
     if StrftimeItems::new(pattern).any(|item| matches!(item, Item::Error)) {

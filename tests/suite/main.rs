@@ -5,6 +5,7 @@
 mod alerts;
 mod chain;
 mod commands;
+mod imported;
 mod kills;
 mod ops;
 mod planted;
