@@ -325,7 +325,7 @@ mod tests {
 
     fn refused(text: &str) -> String {
         let all = import(text, &here()).unwrap_err();
-        all.iter().map(|mistake| format!("{:?} {}\n", mistake.place, mistake.message)).collect()
+        all.iter().fold(String::new(), |told, one| format!("{told}{:?} {}\n", one.place, one.message))
     }
 
     #[test]
