@@ -20,8 +20,7 @@ pub fn run(project: &ProjectArguments, arguments: &RunsArguments) -> Result<Exit
     }
     let mut objects = Vec::new();
     for run in &runs {
-        let events = history::events(&folder, run).map_err(failed)?;
-        let summary = summary(run, &events);
+        let summary = summary(run, &history::ends(&folder, run).map_err(failed)?);
         if arguments.json {
             objects.push(summary);
         } else {
@@ -34,12 +33,11 @@ pub fn run(project: &ProjectArguments, arguments: &RunsArguments) -> Result<Exit
     Ok(Exit::Done)
 }
 
-fn summary(run: &str, events: &[Value]) -> Value {
-    let started = events.iter().find(|event| event["event"] == "run_started");
-    let finished = events.iter().find(|event| event["event"] == "run_finished");
+fn summary(run: &str, [first, last]: &[Value; 2]) -> Value {
+    let finished = Some(last).filter(|event| event["event"] == "run_finished");
     json!({
         "run": run,
-        "started": started.map(|event| event["ts"].clone()),
+        "started": first["ts"],
         "outcome": finished.map_or_else(|| json!("not_finished"), |event| event["outcome"].clone()),
         "duration_ms": finished.map(|event| event["duration_ms"].clone()),
         "tasks": finished.map(|event| event["tasks"].clone()),

@@ -1,11 +1,14 @@
 //! Past runs, read from their logs.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+
+/// So many bytes hold nearly every last event.
+const TAIL: u64 = 4 << 10;
 
 /// The names of all runs, oldest first.
 ///
@@ -31,6 +34,33 @@ pub fn resolve<'r>(runs: &'r [String], wanted: &str) -> Option<&'r str> {
         (Some(exact), ..) => Some(exact),
         (None, Some(one), None) => Some(one),
         _ => None,
+    }
+}
+
+/// The first and the last event of a run: what it was asked for and how it ended. The last is another than
+/// `run_finished` where the run was killed.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn ends(folder: &Path, run: &str) -> io::Result<[Value; 2]> {
+    let mut file = File::open(folder.join(format!("{run}.jsonl")))?;
+    let mut first = String::new();
+    BufReader::new(&file).read_line(&mut first)?;
+    let mut tail = Vec::new();
+    let mut room = TAIL;
+    let length = file.metadata()?.len();
+    loop {
+        let from = length.saturating_sub(room);
+        file.seek(SeekFrom::Start(from))?;
+        tail.clear();
+        file.read_to_end(&mut tail)?;
+        // Whole only if a line's beginning is in sight.
+        let ended = tail.trim_ascii_end();
+        if from == 0 || ended.contains(&b'\n') {
+            let last = ended.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+            return Ok([serde_json::from_str(&first), serde_json::from_slice(last)].map(Result::unwrap_or_default));
+        }
+        room *= 2;
     }
 }
 

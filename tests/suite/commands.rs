@@ -3,7 +3,7 @@
 use std::fs;
 
 use predicates::prelude::*;
-use predicates::str::contains;
+use predicates::str::{contains, is_match};
 
 use crate::support::{Lab, Run, mtdata};
 
@@ -47,6 +47,12 @@ fn past_runs_are_told() {
     lab.mtdata(&["runs"]).assert().success().stdout(contains(&id).and(contains("entries stored")));
     lab.mtdata(&["runs", &id]).assert().success().stdout(contains("built").and(contains("export/mindtrails/Affect")));
     lab.mtdata(&["runs", "never"]).assert().code(2).stderr(contains("no run `never`"));
+    // What a killed run leaves: its log ends anywhere.
+    let runs = lab.root().join(".mtdata/runs");
+    let log = fs::read(runs.join(format!("{id}.jsonl"))).unwrap();
+    fs::write(runs.join("2000-killed.jsonl"), &log[..log.len() - 20]).unwrap();
+    lab.mtdata(&["runs"]).assert().success().stdout(is_match(r"2000-killed +not finished").unwrap());
+    lab.mtdata(&["runs", "2000"]).assert().success().stdout(contains("export/mindtrails/Affect"));
 }
 
 #[test]
