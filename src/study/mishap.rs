@@ -30,8 +30,14 @@ impl Mishap {
         Self { failure: failure.into(), transient: false, pause: None }
     }
 
+    /// Another attempt may help.
+    #[must_use]
+    pub fn may_pass(failure: Failure) -> Self {
+        Self { failure: failure.into(), transient: true, pause: None }
+    }
+
     fn passing(kind: FailureKind, message: String) -> Self {
-        Self { failure: Failure::new(kind, message).into(), transient: true, pause: None }
+        Self::may_pass(Failure::new(kind, message))
     }
 
     /// A web page where data was expected.

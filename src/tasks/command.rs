@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::config::Project;
 use crate::config::pipeline::CommandSpec;
 use crate::pool::atomic::{SHARED, TEMPORARY_PREFIX, create_folder};
+use crate::study::mishap::{Mishap, retry};
 use crate::task::{Axes, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
 
 /// How many of its last lines are shown when it fails.
@@ -75,54 +76,60 @@ impl Command {
         arguments
     }
 
-    fn attempt(&self, work: &Work<'_>) -> Result<Vec<String>, Failure> {
+    /// What it printed. How a command failed says nothing of whether that passes: only its author knows, and says so
+    /// by `retries`. What cannot be started or does not make its output is not tried again.
+    fn attempt(&self, work: &Work<'_>) -> Result<Vec<String>, Mishap> {
         for output in work.outputs {
             let path = work.locate(&output.path);
             let folder = path.parent().unwrap_or(work.root);
-            create_folder(folder, SHARED).map_err(|error| Failure::write(folder, &error))?;
+            create_folder(folder, SHARED).map_err(|error| Mishap::lasting(Failure::write(folder, &error)))?;
         }
         let out = self.spec.command.iter().any(|part| part.contains("{out}")).then(|| Temporary::of(work)).flatten();
         let arguments = self.arguments(work, out.as_ref().map(|out| out.path.as_path()));
-        let log = tempfile::tempfile().map_err(|error| Failure::write(Path::new("a temporary file"), &error))?;
-        let status = self.spawn_and_wait(work, &arguments, &log)?;
+        let (mut child, log) = self.spawn(work, &arguments).map_err(Mishap::lasting)?;
+        let status = wait(&mut child, work, &arguments[0], &log)?;
         let said = last_lines(log);
         if !status.success() {
-            return Err(failure(&arguments[0], status, said));
+            return Err(Mishap::may_pass(failure(&arguments[0], status, said)));
         }
         if let Some(out) = out {
-            out.keep()?;
+            out.keep().map_err(Mishap::lasting)?;
         }
         Ok(said)
     }
 
-    fn spawn_and_wait(&self, work: &Work<'_>, arguments: &[String], log: &File) -> Result<ExitStatus, Failure> {
-        let copy = || log.try_clone().map_err(|error| Failure::write(Path::new("a temporary file"), &error));
+    /// The process, leader of a group of its own, and where it prints.
+    fn spawn(&self, work: &Work<'_>, arguments: &[String]) -> Result<(Child, File), Failure> {
+        let temporary = |error| Failure::write(Path::new("a temporary file"), &error);
+        let log = tempfile::tempfile().map_err(temporary)?;
+        let copy = || log.try_clone().map_err(temporary);
         let mut command = std::process::Command::new(&arguments[0]);
         command.args(&arguments[1..]).current_dir(work.root).envs(&self.spec.env).process_group(0);
         command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?);
-        let mut child = command.spawn().map_err(|error| {
+        let child = command.spawn().map_err(|error| {
             Failure::new(FailureKind::Command, format!("cannot start `{}`: {error}", arguments[0]))
                 .advise("install it, or write its full path in `command`")
         })?;
-        wait(&mut child, work, &arguments[0], log)
+        Ok((child, log))
     }
 }
 
-fn wait(child: &mut Child, work: &Work<'_>, name: &str, log: &File) -> Result<ExitStatus, Failure> {
+fn wait(child: &mut Child, work: &Work<'_>, name: &str, log: &File) -> Result<ExitStatus, Mishap> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status),
             Ok(None) => {}
-            Err(error) => return Err(Failure::new(FailureKind::Command, format!("cannot wait for `{name}`: {error}"))),
+            Err(error) => {
+                let failure = Failure::new(FailureKind::Command, format!("cannot wait for `{name}`: {error}"));
+                return Err(Mishap::lasting(failure));
+            }
         }
         if work.cancel.is_cancelled() {
             end(child);
-            return Err(Failure::new(
-                FailureKind::Interrupted,
-                format!("`{name}` was ended; the next run starts it again"),
-            ));
+            let message = format!("`{name}` was ended; the next run starts it again");
+            return Err(Mishap::lasting(Failure::new(FailureKind::Interrupted, message)));
         }
         if start.elapsed() > work.patience.timeout {
             end(child);
@@ -130,7 +137,7 @@ fn wait(child: &mut Child, work: &Work<'_>, name: &str, log: &File) -> Result<Ex
             let mut failure = Failure::new(FailureKind::Command, format!("`{name}` did not end within {limit}"))
                 .advise("raise the task's `timeout`, or find out what it waits for");
             failure.tail = log.try_clone().map(last_lines).unwrap_or_default();
-            return Err(failure);
+            return Err(Mishap::may_pass(failure));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
@@ -234,21 +241,7 @@ impl Task for Command {
     }
 
     fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
-        let mut left = work.patience.retries;
-        let mut pause = Duration::from_secs(1);
-        loop {
-            match self.attempt(work) {
-                Ok(printed) => return Ok(Done { printed, ..Done::default() }),
-                Err(failure) if left == 0 || failure.kind == FailureKind::Interrupted => return Err(failure),
-                Err(_) => {}
-            }
-            left -= 1;
-            let until = Instant::now() + pause;
-            while Instant::now() < until {
-                work.cancel.check()?;
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            pause *= 2;
-        }
+        let printed = retry(work.patience, work.cancel, || self.attempt(work))?;
+        Ok(Done { printed, ..Done::default() })
     }
 }

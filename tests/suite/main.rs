@@ -8,6 +8,7 @@ mod commands;
 mod imported;
 mod kills;
 mod ops;
+mod own_commands;
 mod planted;
 mod smtp;
 mod soak;

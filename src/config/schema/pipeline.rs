@@ -92,7 +92,7 @@ struct Task {
     env: Option<BTreeMap<String, String>>,
     /// A name of `[groups]`.
     group: Option<String>,
-    /// Further attempts after failures that may pass.
+    /// Further attempts: of an export after failures that may pass, of a command after each failure.
     #[schemars(range(min = 0, max = 100))]
     retries: Option<u32>,
     /// Of one attempt.
