@@ -127,7 +127,7 @@ pub fn remove(target: &Path) -> io::Result<bool> {
     }
 }
 
-/// Makes a folder and its parents for files of this mode.
+/// Makes a folder and its parents for files of this mode, each durable in the one above it.
 ///
 /// # Errors
 /// Whatever the file system says.
@@ -136,9 +136,15 @@ pub fn create_folder(folder: &Path, file_mode: u32) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
+    let parent = folder_of(folder);
+    create_folder(parent, file_mode)?;
     let mode = if file_mode & 0o077 == 0 { 0o700 } else { 0o750 };
-    fs::DirBuilder::new().recursive(true).mode(mode).create(folder)?;
-    folder.parent().map_or(Ok(()), sync_folder)
+    match fs::DirBuilder::new().mode(mode).create(folder) {
+        // Another thread was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        result => result?,
+    }
+    sync_folder(parent)
 }
 
 /// Makes a rename, a new file or a removal in this folder durable.

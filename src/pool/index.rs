@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::pool::atomic;
@@ -23,8 +23,42 @@ pub struct FileRecord {
     /// Entries, repeats included.
     pub count: u64,
     pub highest: Option<i64>,
+    /// How the file looked when it was hashed.
+    look: Look,
     /// Where its entries begin in the index.
     at: u64,
+}
+
+/// What the file system says of a file without reading it. A file that looks as it did was not written since.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Look {
+    inode: u64,
+    /// Nanoseconds since 1970, as the next.
+    modified: i64,
+    changed: i64,
+}
+
+/// A file written less than this before it was looked at can be written again without its times moving.
+const GRAIN: i64 = 20_000_000;
+
+impl Look {
+    fn of(found: &fs::Metadata) -> Self {
+        let time = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Self {
+            inode: found.ino(),
+            modified: time(found.mtime(), found.mtime_nsec()),
+            changed: time(found.ctime(), found.ctime_nsec()),
+        }
+    }
+
+    /// As the file looks now; a look that can be trusted only when the file has been at rest.
+    fn settled(path: &Path) -> io::Result<Self> {
+        let look = Self::of(&fs::metadata(path)?);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+        let at_rest = look.modified.max(look.changed).saturating_add(GRAIN) < now;
+        Ok(if at_rest { look } else { Self::default() })
+    }
 }
 
 /// The index of one scale.
@@ -35,13 +69,17 @@ pub struct Index {
     pub files: BTreeMap<String, FileRecord>,
     /// Raw files whose entries could not all be read or that are not what was recorded, and why.
     pub damaged: Vec<(String, String)>,
+    /// Raw files that were recorded and are no longer there.
+    pub gone: Vec<String>,
     /// Where the sound part of the index ends.
     end: u64,
 }
 
-const MAGIC: &[u8; 8] = b"mtindex2";
+const MAGIC: &[u8; 8] = b"mtindex3";
 /// Bytes of one entry.
 const ENTRY: u64 = 40;
+/// In place of a count: no entries follow, only the file's look is new.
+const SAME_ENTRIES: u64 = u64::MAX;
 
 impl Index {
     /// Reads a scale's index and brings it up to the raw files that are there.
@@ -51,16 +89,44 @@ impl Index {
     pub fn open(folder: &ServerFolder, scale: &ScaleName) -> io::Result<Self> {
         let path = folder.index().join(format!("{scale}.index"));
         let (recorded, end) = read_segments(&path)?;
-        let mut index = Self { path, files: BTreeMap::new(), damaged: Vec::new(), end };
-        for (name, size) in raw_files(folder, scale)? {
+        let mut index = Self { path, files: BTreeMap::new(), damaged: Vec::new(), gone: Vec::new(), end };
+        let there = raw_files(folder, scale)?;
+        index.gone = recorded.keys().filter(|name| !there.contains_key(*name)).cloned().collect();
+        for (name, (size, look)) in there {
+            let path = folder.raw().join(&name);
             match recorded.get(&name) {
-                Some(record) if record.size == size => drop(index.files.insert(name, record.clone())),
+                None => index.adopt(&path, &name)?,
                 // A matter for recover: what was recorded of it stays as evidence, but no entry of it counts.
-                Some(_) => index.damaged.push((name, "has another size than recorded".to_owned())),
-                None => index.adopt(&folder.raw().join(&name), &name)?,
+                Some(record) if record.size != size => {
+                    index.damaged.push((name, "has another size than recorded".to_owned()));
+                }
+                Some(record) if record.look == look => drop(index.files.insert(name, record.clone())),
+                Some(record) => index.look_again(&path, name, record)?,
             }
         }
         Ok(index)
+    }
+
+    /// A file of the same size that was touched since is read: copied pools look new and are what they were.
+    fn look_again(&mut self, path: &Path, name: String, record: &FileRecord) -> io::Result<()> {
+        let look = Look::settled(path)?;
+        let (hash, size) = match atomic::hash_file(path) {
+            Ok(found) => found,
+            Err(error) => {
+                self.damaged.push((name, error.to_string()));
+                return Ok(());
+            }
+        };
+        if (*hash.as_bytes(), size) != (record.hash, record.size) {
+            self.damaged.push((name, "has the size but not the content that was recorded".to_owned()));
+            return Ok(());
+        }
+        let record = FileRecord { look, ..record.clone() };
+        if look != Look::default() {
+            self.write(&header(&name, &record, SAME_ENTRIES), std::iter::empty())?;
+        }
+        self.files.insert(name, record);
+        Ok(())
     }
 
     /// How many entries are recorded of each scale; looks at no raw file and writes nothing.
@@ -97,7 +163,7 @@ impl Index {
         if let Err(broken) = reading.result {
             self.damaged.push((name.to_owned(), broken.to_string()));
         }
-        self.append(name, reading.size, *reading.hash.as_bytes(), entries.iter())
+        self.append(path, reading.size, *reading.hash.as_bytes(), entries.iter())
     }
 
     /// Adds a raw file that was read.
@@ -106,14 +172,22 @@ impl Index {
     /// Whatever the file system says; the raw file is then read again when the index is opened next.
     pub fn append<'e>(
         &mut self,
-        name: &str,
+        path: &Path,
         size: u64,
         hash: [u8; 32],
         entries: impl Iterator<Item = &'e Identity> + Clone,
     ) -> io::Result<()> {
         let highest = entries.clone().map(|identity| identity.id).filter(|id| *id != NO_ID).max();
         let count = entries.clone().count() as u64;
-        let mut record = FileRecord { size, hash, count, highest, at: 0 };
+        let mut record = FileRecord { size, hash, count, highest, look: Look::settled(path)?, at: 0 };
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        record.at = self.write(&header(name, &record, count), entries)?;
+        self.files.insert(name.to_owned(), record);
+        Ok(())
+    }
+
+    /// Appends a segment; where its entries begin.
+    fn write<'e>(&mut self, header: &[u8], entries: impl Iterator<Item = &'e Identity>) -> io::Result<u64> {
         let mut file = self.open_file()?;
         file.seek(SeekFrom::Start(self.end))?;
         let mut out = BufWriter::with_capacity(1 << 16, file);
@@ -122,18 +196,18 @@ impl Index {
             sum.update(bytes);
             out.write_all(bytes)
         };
-        let header = header(name, &record);
-        put(&header)?;
+        put(header)?;
+        let at = self.end + header.len() as u64;
+        let mut end = at;
         for identity in entries {
             put(&identity.id.to_le_bytes())?;
             put(&identity.hash)?;
+            end += ENTRY;
         }
         out.write_all(&sum.finalize().to_le_bytes())?;
         out.flush()?;
-        record.at = self.end + header.len() as u64;
-        self.end = record.at + count * ENTRY + 4;
-        self.files.insert(name.to_owned(), record);
-        Ok(())
+        self.end = end + 4;
+        Ok(at)
     }
 
     /// Opens the index for appending, cut off where it is no longer sound. It is not synced: its sums tell after a
@@ -224,7 +298,7 @@ impl Index {
     }
 }
 
-fn raw_files(folder: &ServerFolder, scale: &ScaleName) -> io::Result<BTreeMap<String, u64>> {
+fn raw_files(folder: &ServerFolder, scale: &ScaleName) -> io::Result<BTreeMap<String, (u64, Look)>> {
     let mut files = BTreeMap::new();
     let entries = match fs::read_dir(folder.raw()) {
         Ok(entries) => entries,
@@ -236,27 +310,31 @@ fn raw_files(folder: &ServerFolder, scale: &ScaleName) -> io::Result<BTreeMap<St
         if let Some(name) =
             entry.file_name().to_str().filter(|name| raw_name(name).is_some_and(|d| d.scale == scale.as_str()))
         {
-            files.insert(name.to_owned(), entry.metadata()?.len());
+            let found = fs::metadata(entry.path())?;
+            files.insert(name.to_owned(), (found.len(), Look::of(&found)));
         }
     }
     Ok(files)
 }
 
 /// How a segment begins; its entries and the sum of all that follow.
-fn header(name: &str, record: &FileRecord) -> Vec<u8> {
+fn header(name: &str, record: &FileRecord, count: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
     out.extend_from_slice(&(name.len() as u64).to_le_bytes());
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(&record.size.to_le_bytes());
     out.extend_from_slice(&record.hash);
     out.extend_from_slice(&record.highest.unwrap_or(NO_ID).to_le_bytes());
-    out.extend_from_slice(&record.count.to_le_bytes());
+    out.extend_from_slice(&record.look.inode.to_le_bytes());
+    out.extend_from_slice(&record.look.modified.to_le_bytes());
+    out.extend_from_slice(&record.look.changed.to_le_bytes());
+    out.extend_from_slice(&count.to_le_bytes());
     out
 }
 
 /// What the index records of each raw file, and where its sound part ends; 0 when nothing of it is sound.
 fn read_segments(path: &Path) -> io::Result<(BTreeMap<String, FileRecord>, u64)> {
-    let mut files = BTreeMap::new();
+    let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((files, 0)),
@@ -270,7 +348,11 @@ fn read_segments(path: &Path) -> io::Result<(BTreeMap<String, FileRecord>, u64)>
     }
     let mut end = source.at;
     while let Ok((name, record)) = read_segment(&mut source, length) {
-        files.insert(name, record);
+        if record.count != SAME_ENTRIES {
+            files.insert(name, record);
+        } else if let Some(known) = files.get_mut(&name).filter(|known| known.hash == record.hash) {
+            known.look = record.look;
+        }
         end = source.at;
     }
     Ok((files, end))
@@ -290,9 +372,15 @@ fn read_segment(source: &mut Summing, length: u64) -> io::Result<(String, FileRe
     let mut hash = [0; 32];
     source.read_exact(&mut hash)?;
     let highest = Some(source.number()?.cast_signed()).filter(|id| *id != NO_ID);
+    let look = Look {
+        inode: source.number()?,
+        modified: source.number()?.cast_signed(),
+        changed: source.number()?.cast_signed(),
+    };
     let count = source.number()?;
     let at = source.at;
-    let bytes = count.checked_mul(ENTRY).filter(|bytes| at.saturating_add(*bytes) < length).ok_or_else(bad)?;
+    let entries = if count == SAME_ENTRIES { 0 } else { count };
+    let bytes = entries.checked_mul(ENTRY).filter(|bytes| at.saturating_add(*bytes) < length).ok_or_else(bad)?;
     io::copy(&mut (&mut *source).take(bytes), &mut io::sink())?;
     let wanted = source.sum.clone().finalize();
     let mut sum = [0; 4];
@@ -300,7 +388,7 @@ fn read_segment(source: &mut Summing, length: u64) -> io::Result<(String, FileRe
     if u32::from_le_bytes(sum) != wanted {
         return Err(bad());
     }
-    Ok((name, FileRecord { size, hash, count, highest, at }))
+    Ok((name, FileRecord { size, hash, count, highest, look, at }))
 }
 
 struct Summing {
@@ -378,7 +466,9 @@ mod tests {
         assert_eq!(concerned.into_iter().collect::<Vec<_>>(), ["OA_29_10_2015.json"]);
         assert_eq!((received.new_entries(), received.changed()), (2, vec![4]));
         assert_eq!(index.missing_from(&received).unwrap(), [1, 2, 5]);
-        assert_eq!(Index::open(&server, &scale).unwrap().files, index.files);
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        let settled = Index::open(&server, &scale).unwrap();
+        assert_eq!(Index::open(&server, &scale).unwrap().files, settled.files);
     }
 
     #[test]
@@ -392,7 +482,32 @@ mod tests {
         assert_eq!((changed.files.len(), changed.damaged.len()), (0, 1));
         fs::remove_file(&raw).unwrap();
         let gone = Index::open(&server, &scale).unwrap();
-        assert_eq!((gone.files.len(), gone.damaged.len()), (0, 0));
+        assert_eq!((gone.files.len(), gone.damaged.len(), gone.gone.len()), (0, 0, 1));
+    }
+
+    #[test]
+    fn an_altered_file_of_the_same_size_is_noticed_and_a_touched_one_is_read_once() {
+        let (_folder, server, scale) = pool();
+        let raw = server.raw().join("OA_2026-11-23_08-00-00.json");
+        fs::write(&raw, r#"[{"id":1},{"id":2}]"#).unwrap();
+        assert_eq!(Index::open(&server, &scale).unwrap().highest(), 2);
+        let touch = |day: u64| {
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(day * 86_400);
+            File::options().append(true).open(&raw).unwrap().set_modified(time).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(30));
+        };
+        touch(1);
+        let touched = Index::open(&server, &scale).unwrap();
+        assert_eq!((touched.distinct().unwrap(), touched.damaged.len()), (2, 0));
+        let length = fs::metadata(&touched.path).unwrap().len();
+        assert_eq!(Index::open(&server, &scale).unwrap().files, touched.files);
+        assert_eq!(fs::metadata(&touched.path).unwrap().len(), length);
+        fs::write(&raw, r#"[{"id":1},{"id":3}]"#).unwrap();
+        touch(1);
+        let altered = Index::open(&server, &scale).unwrap();
+        assert_eq!((altered.files.len(), altered.damaged.len()), (0, 1));
+        fs::write(&raw, r#"[{"id":1},{"id":2}]"#).unwrap();
+        assert_eq!(Index::open(&server, &scale).unwrap().highest(), 2);
     }
 
     /// Cut anywhere, or any byte of it changed: what the index says afterwards is what the raw files say.
@@ -411,6 +526,7 @@ mod tests {
             }
             all
         };
+        let wanted = identities(&expected);
         let damage = (0..whole.len()).flat_map(|at| {
             let mut flipped = whole.clone();
             flipped[at] ^= 0x41;
@@ -419,9 +535,9 @@ mod tests {
         for bytes in damage {
             fs::write(&expected.path, bytes).unwrap();
             let mended = Index::open(&server, &scale).unwrap();
-            assert_eq!(identities(&mended), identities(&expected));
+            assert_eq!(identities(&mended), wanted);
             let again = Index::open(&server, &scale).unwrap();
-            assert_eq!(identities(&again), identities(&expected));
+            assert_eq!(identities(&again), wanted);
         }
     }
 }

@@ -112,14 +112,11 @@ impl Ledger {
     pub fn open(folder: &ServerFolder) -> io::Result<Self> {
         let path = folder.deletions();
         atomic::create_folder(folder.path(), atomic::PRIVATE)?;
-        let new = !path.exists();
         let file = OpenOptions::new().create(true).read(true).append(true).mode(atomic::PRIVATE).open(&path)?;
         let mut ledger = Self { path, index: folder.index(), file };
-        if new {
-            atomic::sync_folder(folder.path())?;
-        } else {
-            ledger.mend_end()?;
-        }
+        // Whoever made it may have been killed before its name was durable.
+        atomic::sync_folder(folder.path())?;
+        ledger.mend_end()?;
         Ok(ledger)
     }
 
@@ -191,6 +188,28 @@ impl Ledger {
     }
 }
 
+/// Marks anew what is open when the folder of the marks is gone: it may be removed at any time, the ledger may not.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn reopen(folder: &ServerFolder) -> io::Result<()> {
+    if folder.index().exists() || !folder.deletions().exists() {
+        return Ok(());
+    }
+    let mut open: HashMap<String, HashSet<Identity>> = HashMap::new();
+    each_line(folder, None, 0, |line, identity| match line.step {
+        Step::Intended => drop(open.entry(line.scale.to_owned()).or_default().insert(identity)),
+        Step::Sent => {}
+        Step::Confirmed | Step::Failed => drop(open.get_mut(line.scale).map(|open| open.remove(&identity))),
+    })?;
+    for (scale, _) in open.iter().filter(|(_, open)| !open.is_empty()) {
+        if let Ok(scale) = ScaleName::new(scale) {
+            atomic::write(&open_mark(&folder.index(), &scale), atomic::PRIVATE, b"0\n")?;
+        }
+    }
+    Ok(())
+}
+
 fn open_mark(index: &std::path::Path, scale: &ScaleName) -> PathBuf {
     index.join(format!("{scale}.open"))
 }
@@ -212,7 +231,7 @@ pub fn open_intents(folder: &ServerFolder, scale: &ScaleName) -> io::Result<Hash
         Err(error) => return Err(error),
     };
     let mut open = HashSet::new();
-    each_line(folder, scale, mark.trim().parse().unwrap_or_default(), |_, step, identity| match step {
+    each_line(folder, Some(scale), mark.trim().parse().unwrap_or_default(), |line, identity| match line.step {
         Step::Intended => drop(open.insert(identity)),
         Step::Sent => {}
         Step::Confirmed | Step::Failed => drop(open.remove(&identity)),
@@ -243,12 +262,12 @@ pub fn past_of<'i>(
     if wanted.is_empty() {
         return Ok(known);
     }
-    each_line(folder, scale, 0, |at, step, identity| {
+    each_line(folder, Some(scale), 0, |line, identity| {
         if wanted.contains(&identity)
-            && let Ok(at) = DateTime::parse_from_rfc3339(at)
+            && let Ok(at) = DateTime::parse_from_rfc3339(&line.at)
         {
             let past = known.entry(identity).or_insert(Past { since: at.to_utc(), was_gone: false });
-            match step {
+            match line.step {
                 Step::Confirmed => past.was_gone = true,
                 // The next confirmation is another matter.
                 Step::Intended if past.was_gone => *past = Past { since: at.to_utc(), was_gone: false },
@@ -289,7 +308,7 @@ pub fn unconfirmed(folder: &ServerFolder) -> io::Result<(u64, Option<DateTime<Ut
 /// Whatever the file system says, except that there is no ledger yet.
 pub fn confirmed(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet<Identity>> {
     let mut gone = HashSet::new();
-    each_line(folder, scale, 0, |_, step, identity| match step {
+    each_line(folder, Some(scale), 0, |line, identity| match line.step {
         Step::Confirmed => drop(gone.insert(identity)),
         Step::Failed => drop(gone.remove(&identity)),
         Step::Intended | Step::Sent => {}
@@ -299,9 +318,9 @@ pub fn confirmed(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet
 
 fn each_line(
     folder: &ServerFolder,
-    scale: &ScaleName,
+    scale: Option<&ScaleName>,
     from: u64,
-    mut use_line: impl FnMut(&str, Step, Identity),
+    mut use_line: impl FnMut(&Line<'_>, Identity),
 ) -> io::Result<()> {
     let mut file = match File::open(folder.deletions()) {
         Ok(file) => file,
@@ -310,16 +329,16 @@ fn each_line(
     };
     file.seek(SeekFrom::Start(from))?;
     let mut lines = BufReader::with_capacity(1 << 16, file);
-    let named = memchr::memmem::Finder::new(scale.as_str());
+    let named = scale.map(|scale| memchr::memmem::Finder::new(scale.as_str()));
     let mut bytes = Vec::new();
     while lines.read_until(b'\n', &mut bytes)? > 0 {
         // Lines of other scales need no parsing; one that a crash left half says nothing.
-        if named.find(&bytes).is_some()
+        if named.as_ref().is_none_or(|named| named.find(&bytes).is_some())
             && let Ok(line) = serde_json::from_slice::<Line<'_>>(&bytes)
-            && line.scale == scale.as_str()
+            && scale.is_none_or(|scale| line.scale == scale.as_str())
             && let Ok(hash) = blake3::Hash::from_hex(&line.hash)
         {
-            use_line(&line.at, line.step, Identity { id: line.id, hash: *hash.as_bytes() });
+            use_line(&line, Identity { id: line.id, hash: *hash.as_bytes() });
         }
         bytes.clear();
     }

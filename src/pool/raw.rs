@@ -1,7 +1,7 @@
 //! The raw archive: entries as they came, in files that are never changed afterwards, read back before they count.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -48,6 +48,14 @@ pub struct Archive<'a> {
     pub timezone: Tz,
 }
 
+/// A raw file that was written, read back and recorded.
+#[derive(Debug)]
+pub struct Stored {
+    pub written: Written,
+    /// So many entries were read back from it.
+    pub entries: u64,
+}
+
 /// Why entries could not be archived.
 #[derive(Debug)]
 pub enum Trouble {
@@ -74,7 +82,7 @@ impl Archive<'_> {
         mut incoming: Incoming,
         received: &mut Received,
         now: DateTime<Utc>,
-    ) -> Result<Written, Trouble> {
+    ) -> Result<Stored, Trouble> {
         let whole = received.new_entries() as u64 == received.count;
         let file = if whole {
             received.take_all();
@@ -84,7 +92,11 @@ impl Archive<'_> {
         };
         let local = now.with_timezone(&self.timezone).naive_local();
         let (name, written) = file.publish(|repeat| self.style.raw(self.scale, local.date(), local.time(), repeat))?;
-        let reading = read_back(&written.path, |id, bytes| received.find(&Identity::of(id, bytes)))?;
+        let mut entries = 0;
+        let reading = read_back(&written.path, |id, bytes| {
+            entries += 1;
+            received.find(&Identity::of(id, bytes));
+        })?;
         let sound = reading.result.is_ok()
             && (reading.hash, reading.size) == (written.hash, written.size)
             && received.all_written_found();
@@ -94,9 +106,9 @@ impl Archive<'_> {
             return Err(Trouble::Differs(name));
         }
         fault::point("archive-verified", &written.path);
-        index.append(&name, written.size, *written.hash.as_bytes(), received.written())?;
+        index.append(&written.path, written.size, *written.hash.as_bytes(), received.written())?;
         fault::point("index-appended", &written.path);
-        Ok(written)
+        Ok(Stored { written, entries })
     }
 
     fn only_new(&self, answer: &mut Incoming, received: &mut Received) -> io::Result<Incoming> {
@@ -121,7 +133,7 @@ impl Archive<'_> {
         atomic::sync_folder(&self.folder.raw())
     }
 
-    /// Reads these raw files back and notes which entries of the answer stand in them. What the index believed but
+    /// Makes these raw files durable, reads them back and notes which entries of the answer stand in them. What the index believed but
     /// no sound file shows is no longer taken for archived. Names of files that are not what they were are returned.
     ///
     /// # Errors
@@ -138,7 +150,10 @@ impl Archive<'_> {
             between()?;
             let path = self.folder.raw().join(name);
             let record = index.files.get(name);
-            let why = match read_back(&path, |id, bytes| received.find(&Identity::of(id, bytes))) {
+            // Whoever wrote it may have been killed, or never cared: a page in memory is no archive.
+            let durable = File::open(&path).and_then(|file| file.sync_all());
+            let reading = durable.and_then(|()| read_back(&path, |id, bytes| received.find(&Identity::of(id, bytes))));
+            let why = match reading {
                 Err(error) => Some(error.to_string()),
                 Ok(Reading { result: Err(broken), .. }) => Some(broken.to_string()),
                 Ok(reading) => {
@@ -153,10 +168,19 @@ impl Archive<'_> {
         Ok(damaged)
     }
 
-    /// What may be deleted: nothing but what was read back.
-    #[must_use]
-    pub fn proof(&self, received: Received) -> Proof {
-        Proof { scale: self.scale.clone(), identities: received.into_proven() }
+    /// What may be deleted: nothing but what was read back, once the way to it is durable too. A run that was killed may
+    /// have made a name or a folder and not synced it.
+    ///
+    /// # Errors
+    /// Whatever the file system says; nothing may be deleted then.
+    pub fn proof(&self, received: Received) -> io::Result<Proof> {
+        let identities = received.into_proven();
+        if !identities.is_empty() {
+            atomic::sync_folder(&self.folder.raw())?;
+            atomic::sync_folder(self.folder.path())?;
+            self.folder.path().parent().map_or(Ok(()), atomic::sync_folder)?;
+        }
+        Ok(Proof { scale: self.scale.clone(), identities })
     }
 }
 
@@ -203,8 +227,9 @@ mod tests {
             let mut index = self.index();
             index.compare(&mut received).unwrap();
             let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-            let written = self.archive().store(&mut index, incoming, &mut received, now).unwrap();
-            (received, written)
+            let stored = self.archive().store(&mut index, incoming, &mut received, now).unwrap();
+            assert_eq!(stored.entries, received.written().count() as u64);
+            (received, stored.written)
         }
     }
 
@@ -242,6 +267,6 @@ mod tests {
         fs::write(&written.path, text.replace("aaaa", "aaba")).unwrap();
         let damaged = pool.archive().prove(&index, &concerned, &mut received, || Ok(())).unwrap();
         assert_eq!((damaged.len(), received.held().count(), received.proven().count()), (1, 0, 0));
-        assert_eq!(pool.archive().proof(received).count(), 0);
+        assert_eq!(pool.archive().proof(received).unwrap().count(), 0);
     }
 }

@@ -30,9 +30,12 @@ impl Gathering {
     pub fn finish(mut self) -> Received {
         let count = self.identities.len() as u64;
         self.identities.sort_unstable();
+        let mut repeated: Vec<i64> =
+            self.identities.windows(2).filter(|pair| pair[0].id == pair[1].id).map(|pair| pair[0].id).collect();
+        repeated.dedup();
         self.identities.dedup();
         let marks = vec![0; self.identities.len()];
-        Received { identities: self.identities, marks, count }
+        Received { identities: self.identities, marks, repeated, count }
     }
 }
 
@@ -42,6 +45,8 @@ pub struct Received {
     /// Sorted, each content once.
     identities: Vec<Identity>,
     marks: Vec<u8>,
+    /// Ids that more than one entry of the answer has, with one content or several.
+    repeated: Vec<i64>,
     /// Entries of the answer, exact repeats included.
     pub count: u64,
 }
@@ -67,13 +72,10 @@ impl Received {
         self.identities.iter().zip(&self.marks).filter(move |(_, marks)| **marks & mark != 0).map(|(one, _)| one)
     }
 
-    /// Ids that stand in this answer with more than one content.
+    /// Ids that more than one entry of this answer has, be their content the same or not.
     #[must_use]
-    pub fn repeated(&self) -> Vec<i64> {
-        let mut ids: Vec<i64> =
-            self.identities.windows(2).filter(|pair| pair[0].id == pair[1].id).map(|pair| pair[0].id).collect();
-        ids.dedup();
-        ids
+    pub fn repeated(&self) -> &[i64] {
+        &self.repeated
     }
 
     /// Ids of which another content is archived, beside this one or not.
@@ -191,7 +193,7 @@ mod tests {
             gathering.add(identity(id, content));
         }
         let mut received = gathering.finish();
-        assert_eq!((received.count, received.distinct(), received.repeated()), (5, 4, vec![1]));
+        assert_eq!((received.count, received.distinct(), received.repeated()), (5, 4, &[1][..]));
         assert!(received.meet(&identity(2, 1)));
         assert!(!received.meet(&identity(3, 9)));
         assert!(!received.meet(&identity(8, 9)));

@@ -165,8 +165,15 @@ pub fn retry<T>(
             }
             return Err(failure);
         }
+        if let Some(asked) = mishap.pause.filter(|asked| *asked > patience.timeout) {
+            // To come sooner than asked is what it defends itself against; the next run may come in time.
+            let mut failure = *mishap.failure;
+            let pause = humantime::format_duration(Duration::from_secs(asked.as_secs()));
+            failure.message = format!("{} and asks to come again only in {pause}", failure.message);
+            return Err(failure);
+        }
         let jitter = rand::rng().random_range(0.5..1.5);
-        wait(mishap.pause.unwrap_or_else(|| pause.mul_f64(jitter)).min(patience.timeout), cancel)?;
+        wait(mishap.pause.unwrap_or_else(|| pause.mul_f64(jitter).min(patience.timeout)), cancel)?;
         pause *= 2;
     }
 }

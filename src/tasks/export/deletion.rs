@@ -49,7 +49,7 @@ impl Trip<'_> {
         }
         let oldest = past.values().filter(|past| !past.was_gone).map(|past| past.since).min();
         self.manner.cancel.check()?;
-        let proof = self.archive().proof(received);
+        let proof = self.archive().proof(received).map_err(|error| Failure::write(&self.folder.raw(), &error))?;
         let unproven = distinct - proof.count();
         if proof.count() == 0 {
             self.counts.add(Count::DeletePending, unproven as u64);
@@ -70,13 +70,17 @@ impl Trip<'_> {
         // An id that stands there twice differs from the archive in one of its contents anyway.
         changed.retain(|id| !repeated.contains(id));
         if !repeated.is_empty() {
-            let message =
-                format!("{} stand there with two contents; nothing of {} is deleted", some_ids(&repeated), self.scale);
+            let message = format!(
+                "{} stand there more than once; all is archived, nothing of {} is deleted until the server's table is mended",
+                some_ids(repeated),
+                self.scale
+            );
             self.warn("repeated_id", message, true);
         }
         if !changed.is_empty() {
             let message = format!(
-                "{} came back with another content than the archive holds; both are archived, nothing of {} is deleted",
+                "{} came back with another content than the archive holds; both are archived, nothing of {} is deleted until \
+                 that entry is gone from the server",
                 some_ids(&changed),
                 self.scale
             );

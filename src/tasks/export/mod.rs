@@ -108,6 +108,7 @@ impl Export {
             manner.voice.warn(Warning { code: "strange_table", message, critical: false });
         }
         let folder = ServerFolder::new(&server.path);
+        ledger::reopen(&folder).map_err(|error| Failure::read(&folder.deletions(), &error))?;
         if benchmark::is_lost(&folder) {
             recompute_marks(&folder, &tables, manner.voice)?;
         }

@@ -16,7 +16,7 @@ use crate::pool::index::Index;
 use crate::pool::ledger;
 use crate::pool::notes::Notes;
 use crate::pool::paths::{ServerFolder, raw_name};
-use crate::pool::raw::{Archive, Trouble};
+use crate::pool::raw::{Archive, Stored, Trouble};
 use crate::pool::received::{Gathering, Received};
 use crate::study::entry::{Broken, Entries};
 use crate::study::name::ScaleName;
@@ -61,17 +61,12 @@ impl<'t> Trip<'t> {
     /// True when something stays to be deleted.
     pub fn go(&mut self) -> Result<bool, Failure> {
         let mut index = Index::open(self.folder, self.scale).map_err(|e| Failure::read(&self.folder.index(), &e))?;
-        for (name, why) in &index.damaged {
-            self.warn(
-                "raw_damaged",
-                format!("{name}: {why}; `mtdata verify` shows what else differs; restore it from a backup"),
-                true,
-            );
-        }
+        self.tell_of_damage(&index);
         let before = Notes::read(self.folder, self.scale);
         let mut notes = before.clone();
         let emptying = self.server.delete_mode && self.deleteable;
-        let whole = emptying || full_due(&notes) || ledger::is_open(self.folder, self.scale);
+        let harmed = !index.damaged.is_empty() || !index.gone.is_empty();
+        let whole = emptying || harmed || full_due(&notes) || ledger::is_open(self.folder, self.scale);
         let after = if whole { None } else { self.after(&index) };
         let (incoming, mut received) = self.fetch(after)?;
         fault::point("received", self.folder.path());
@@ -90,7 +85,53 @@ impl<'t> Trip<'t> {
         notes.save(&before, self.folder, self.scale).map_err(|e| Failure::write(&self.folder.index(), &e))?;
         self.mark(&index)?;
         fault::point("marked", self.folder.path());
-        if emptying && received.count > 0 { self.delete(received) } else { Ok(false) }
+        let distinct = received.distinct() as u64;
+        let left = emptying && received.count > 0 && self.delete(received)?;
+        self.balance(distinct, emptying)?;
+        Ok(left)
+    }
+
+    fn tell_of_damage(&self, index: &Index) {
+        for (name, why) in &index.damaged {
+            self.warn(
+                "raw_damaged",
+                format!("{name}: {why}; `mtdata verify` shows what else differs; restore it from a backup"),
+                true,
+            );
+        }
+        if let Some(first) = index.gone.first() {
+            let more = index.gone.len() - 1;
+            let others = if more > 0 { format!(" and {more} others are") } else { " is".to_owned() };
+            let message = format!(
+                "{first}{others} no longer in {}; restore from a backup, or, if that was meant, remove {}",
+                self.folder.raw().display(),
+                self.folder.index().join(format!("{}.index", self.scale)).display()
+            );
+            self.warn("raw_missing", message, true);
+        }
+    }
+
+    /// Every entry that came is accounted for, or the export has failed.
+    fn balance(&self, distinct: u64, emptying: bool) -> Result<(), Failure> {
+        let count = |count| self.counts.get(count);
+        let (received, new, held) = (count(Count::Received), count(Count::New), count(Count::AlreadyHeld));
+        let (stored, repeats) = (count(Count::Stored), count(Count::Duplicates));
+        let (deleted, pending) = (count(Count::Deleted), count(Count::DeletePending));
+        let sums = [
+            ("received", received, "new, held and repeated", new + held + repeats),
+            ("new", new, "stored", stored),
+            // Deletions of an earlier run that are confirmed now are deleted beside these.
+            ("to be deleted", if emptying { distinct } else { 0 }, "deleted and pending", deleted + pending),
+        ];
+        for (one, left, other, right) in sums {
+            if left != right && !(one == "to be deleted" && right > left) {
+                let message =
+                    format!("{}: the numbers do not balance: {left} {one}, but {right} {other}", self.place());
+                return Err(Failure::new(FailureKind::Internal, message)
+                    .advise("nothing is lost: raw_data holds what came; please report this as a fault of mtdata"));
+            }
+        }
+        Ok(())
     }
 
     pub fn warn(&self, code: &'static str, message: String, critical: bool) {
@@ -135,20 +176,21 @@ impl<'t> Trip<'t> {
             match gathered {
                 Ok(received) => Ok((incoming, received)),
                 Err(broken) => {
-                    spoilt = Some((incoming, broken.to_string()));
+                    spoilt = Some(incoming);
                     Err(Untaken::Broken(broken))
                 }
             }
         });
         taken.map_err(|failure| match spoilt {
-            Some((body, reason)) if is_about_the_body(failure.kind) => self.keep_body(body, &reason, failure),
+            Some(body) if is_about_the_body(failure.kind) => self.keep_body(body, failure),
             _ => failure,
         })
     }
 
     /// A body that is not what it should be is kept for a person to look at.
-    fn keep_body(&self, mut body: Incoming, reason: &str, mut failure: Failure) -> Failure {
-        let kept = body.rewound().and_then(|file| answers::keep(self.folder, self.scale.as_str(), reason, file));
+    fn keep_body(&self, mut body: Incoming, mut failure: Failure) -> Failure {
+        let keep = |file| answers::keep(self.folder, self.scale.as_str(), &failure.message, file);
+        let kept = body.rewound().and_then(keep);
         let fate = match kept {
             Ok(Some(path)) => format!("; the answer is kept as {}", path.display()),
             Ok(None) => String::new(),
@@ -228,8 +270,8 @@ impl<'t> Trip<'t> {
             return Ok(());
         }
         let raw = self.folder.raw();
-        let written = self.archive().store(index, incoming, received, Utc::now());
-        let written = written.map_err(|trouble| match trouble {
+        let stored = self.archive().store(index, incoming, received, Utc::now());
+        let Stored { written, entries } = stored.map_err(|trouble| match trouble {
             Trouble::Io(error) => Failure::write(&raw, &error),
             Trouble::Differs(name) => {
                 let aside = self.folder.answers();
@@ -241,7 +283,7 @@ impl<'t> Trip<'t> {
                     .advise("check the disk; nothing was deleted on the server, the next run asks again")
             }
         })?;
-        self.counts.add(Count::Stored, new);
+        self.counts.add(Count::Stored, entries);
         self.counts.add(Count::BytesOut, written.size);
         self.written.push(written);
         Ok(())
