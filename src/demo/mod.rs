@@ -4,3 +4,4 @@ pub mod faults;
 pub mod project;
 pub mod server;
 pub mod study;
+pub mod trouble;

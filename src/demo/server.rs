@@ -1,55 +1,24 @@
 //! The embedded study server: answers on loopback what a real one answers, and breaks where a test plans it.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{NaiveDateTime, Utc};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
 use crate::demo::study::Synthetic;
-
-/// Something that goes wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// This status, without a body.
-    Status(u16),
-    /// 200 and a login page.
-    LoginPage,
-    /// 302 to this place.
-    Redirect(String),
-    /// 200 and this text.
-    Text(String),
-    /// Only the first half of the answer, with the length of all of it.
-    Truncate,
-    /// The answer comes after this pause.
-    Delay(Duration),
-    /// DELETE answers 200 and keeps the entry.
-    Lie,
-    /// 429 or 503 with Retry-After of so many seconds.
-    RetryAfter(u16, u32),
-}
-
-/// Where and how often a fault happens.
-#[derive(Debug, Clone)]
-pub struct Planned {
-    pub method: &'static str,
-    /// The end of the path: `export/OA`; empty for all.
-    pub path: String,
-    pub fault: Fault,
-    pub times: u32,
-}
+pub use crate::demo::trouble::{Fault, Moment};
+use crate::demo::trouble::{Pieces, Planned, take};
 
 /// What the server holds and has seen.
 #[derive(Debug, Default)]
@@ -109,11 +78,22 @@ impl StudyServer {
         self.address.port()
     }
 
-    /// Adds an entry; it must be a JSON object.
+    /// Adds an entry, dated now; it must be a JSON object.
     pub fn add(&self, table: &str, id: i64, entry: &str) {
-        let moment = Utc::now().fixed_offset();
+        self.add_dated(table, id, Utc::now().fixed_offset(), entry);
+    }
+
+    /// Adds an entry of this moment, beside one of the same id.
+    pub fn add_dated(&self, table: &str, id: i64, moment: DateTime<FixedOffset>, entry: &str) {
         let mut shared = locked(&self.shared);
         shared.study.tables.entry(table.to_owned()).or_default().entries.push((id, moment, entry.as_bytes().to_vec()));
+    }
+
+    /// An entry is gone without having been asked for.
+    pub fn lose(&self, table: &str, id: i64) {
+        if let Some(table) = locked(&self.shared).study.tables.get_mut(table) {
+            table.entries.retain(|(known, ..)| *known != id);
+        }
     }
 
     /// The ids of a table, in order.
@@ -137,7 +117,7 @@ impl StudyServer {
         locked(&self.shared).faults.clear();
     }
 
-    /// `METHOD path` of every request so far.
+    /// `METHOD path?query` of every request so far.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         locked(&self.shared).requests.clone()
@@ -160,20 +140,38 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let service = service_fn(|request| answer(request, Arc::clone(&shared)));
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            // A client that leaves is its own affair.
-            let _ = connection.await;
-        });
+        // Answers that wait for each other's acknowledgement would make every deletion slow.
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(converse(stream, Arc::clone(&shared)));
     }
 }
 
-type Answer = Response<Full<Bytes>>;
+/// One connection, to its end, whichever that is.
+async fn converse(stream: tokio::net::TcpStream, shared: Arc<Mutex<Shared>>) {
+    let reset = AtomicBool::new(false);
+    let service = service_fn(|request| Box::pin(answer(request, Arc::clone(&shared), &reset)));
+    let mut connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // A client that leaves is its own affair.
+    let _ = std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    let stream = connection.into_parts().io.into_inner();
+    if reset.load(Ordering::Relaxed) {
+        // What was sent shall arrive before the reset overtakes it.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let _ = stream.set_zero_linger();
+    }
+}
+
+/// In which the server prints and compares dates, all year.
+const EASTERN: FixedOffset = FixedOffset::west_opt(5 * 3600).expect("five hours are less than a day");
+
+type Answer = Response<Pieces>;
 
 fn plain(status: StatusCode, kind: &str, body: Vec<u8>) -> Answer {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    with_body(status, kind, Pieces::whole(body))
+}
+
+fn with_body(status: StatusCode, kind: &str, body: Pieces) -> Answer {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     if let Ok(kind) = kind.parse() {
         response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
@@ -185,15 +183,16 @@ fn status(code: u16) -> Answer {
     plain(StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "text/plain", Vec::new())
 }
 
-async fn answer(request: Request<Incoming>, shared: Arc<Mutex<Shared>>) -> Result<Answer, Infallible> {
+async fn answer(request: Request<Incoming>, shared: Arc<Mutex<Shared>>, reset: &AtomicBool) -> io::Result<Answer> {
     let path = request.uri().path().trim_start_matches("/api/").trim_matches('/').to_owned();
     let (method, query) = (request.method().clone(), request.uri().query().unwrap_or_default().to_owned());
     let login =
         request.headers().get(hyper::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (fault, allowed) = {
         let mut shared = locked(&shared);
-        shared.requests.push(format!("{method} {path}"));
-        (take_fault(&mut shared, method.as_str(), &path), login.as_deref() == Some(shared.login.as_str()))
+        let asked = if query.is_empty() { String::new() } else { format!("?{query}") };
+        shared.requests.push(format!("{method} {path}{asked}"));
+        (take(&mut shared.faults, method.as_str(), &path), login.as_deref() == Some(shared.login.as_str()))
     };
     if !allowed {
         let mut response = status(401);
@@ -205,23 +204,56 @@ async fn answer(request: Request<Incoming>, shared: Arc<Mutex<Shared>>) -> Resul
     if let Some(Fault::Delay(pause)) = &fault {
         tokio::time::sleep(*pause).await;
     }
-    let normal = || respond(&method, &path, &query, &mut locked(&shared).study, fault == Some(Fault::Lie));
-    Ok(match &fault {
+    if let Some(Fault::Reset(moment)) = fault {
+        reset.store(true, Ordering::Relaxed);
+        if moment == Moment::Before {
+            return Err(io::Error::other("reset as planned"));
+        }
+    }
+    Ok(with_fault(fault, &method, &path, &query, &shared))
+}
+
+/// The answer, and what the fault makes of it.
+fn with_fault(fault: Option<Fault>, method: &Method, path: &str, query: &str, shared: &Mutex<Shared>) -> Answer {
+    let lie = fault == Some(Fault::Lie);
+    let normal = || respond(method, path, query, &mut locked(shared).study, lie);
+    let body = || table(path, query, &locked(shared).study).unwrap_or_default();
+    let json = |body| with_body(StatusCode::OK, "application/json", body);
+    match fault {
         None | Some(Fault::Delay(_) | Fault::Lie) => normal(),
-        Some(Fault::Status(code)) => status(*code),
+        Some(Fault::Status(code)) => status(code),
         Some(Fault::LoginPage) => {
             plain(StatusCode::OK, "text/html", b"<html><body>Please log in</body></html>".to_vec())
         }
-        Some(Fault::Redirect(to)) => with_header(status(302), hyper::header::LOCATION, to),
-        Some(Fault::Text(text)) => plain(StatusCode::OK, "application/json", text.clone().into_bytes()),
+        Some(Fault::Redirect(to)) => with_header(status(302), hyper::header::LOCATION, &to),
+        Some(Fault::Text(text)) => plain(StatusCode::OK, "application/json", text.into_bytes()),
         Some(Fault::RetryAfter(code, seconds)) => {
-            with_header(status(*code), hyper::header::RETRY_AFTER, &seconds.to_string())
+            with_header(status(code), hyper::header::RETRY_AFTER, &seconds.to_string())
         }
-        Some(Fault::Truncate) => {
-            let body = table(&path, &query, &mut locked(&shared).study).unwrap_or_default();
-            plain(StatusCode::OK, "application/json", body[..body.len() / 2].to_vec())
+        Some(Fault::Cut { announced }) => {
+            let mut response = json(Pieces::cut(body(), announced));
+            if !announced {
+                // Its body ends where the connection ends.
+                *response.version_mut() = Version::HTTP_10;
+            }
+            response
         }
-    })
+        Some(Fault::Reset(moment)) => json(Pieces::broken_off(body(), moment)),
+        Some(Fault::Drip(pause)) => json(Pieces::dripping(body(), pause)),
+        Some(Fault::DoneBut(code)) => {
+            let _ = normal();
+            status(code)
+        }
+        Some(Fault::Arrival { table, id, entry }) => {
+            let response = normal();
+            let mut shared = locked(shared);
+            let entries = &mut shared.study.tables.entry(table).or_default().entries;
+            entries.retain(|(known, ..)| *known != id);
+            entries.push((id, Utc::now().fixed_offset(), entry.into_bytes()));
+            response
+        }
+        Some(Fault::Endless { entries, size }) => json(Pieces::endless(entries, size)),
+    }
 }
 
 fn with_header(mut response: Answer, name: hyper::header::HeaderName, value: &str) -> Answer {
@@ -229,17 +261,6 @@ fn with_header(mut response: Answer, name: hyper::header::HeaderName, value: &st
         response.headers_mut().insert(name, value);
     }
     response
-}
-
-fn take_fault(shared: &mut Shared, method: &str, path: &str) -> Option<Fault> {
-    let at = shared.faults.iter().position(|planned| planned.method == method && path.ends_with(&planned.path))?;
-    let planned = shared.faults.get_mut(at)?;
-    let fault = planned.fault.clone();
-    planned.times = planned.times.saturating_sub(1);
-    if planned.times == 0 {
-        shared.faults.remove(at);
-    }
-    Some(fault)
 }
 
 fn respond(method: &Method, path: &str, query: &str, study: &mut Synthetic, lie: bool) -> Answer {
@@ -264,14 +285,15 @@ fn listing(study: &Synthetic) -> Vec<u8> {
     serde_json::Value::from(rows).to_string().into_bytes()
 }
 
-fn table(path: &str, query: &str, study: &mut Synthetic) -> Option<Vec<u8>> {
+fn table(path: &str, query: &str, study: &Synthetic) -> Option<Vec<u8>> {
     let name = path.rsplit('/').next()?;
     let table = study.tables.get(name)?;
     let after = query.split('&').find_map(|pair| pair.strip_prefix("after="));
+    let after = after.filter(|_| table.honours_after);
     let after = after.and_then(|text| NaiveDateTime::parse_from_str(text, "%Y-%m-%d-%H-%M-%S").ok());
     let mut body = b"[".to_vec();
     for (_, moment, bytes) in &table.entries {
-        if after.is_some_and(|after| moment.naive_local() <= after) {
+        if after.is_some_and(|after| moment.with_timezone(&EASTERN).naive_local() <= after) {
             continue;
         }
         if body.len() > 1 {

@@ -26,6 +26,8 @@ pub struct Options {
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     pub deleteable: bool,
+    /// `after=` is heeded.
+    pub honours_after: bool,
     /// Id, moment, and the entry as JSON.
     pub entries: Vec<(i64, DateTime<FixedOffset>, Vec<u8>)>,
 }
@@ -103,7 +105,8 @@ fn make(options: Options, definition: &Study, keys: &PublicKeys, faultless: bool
     seal(&mut drafts, keys, half)?;
     let mut tables: BTreeMap<String, Table> = BTreeMap::new();
     for name in FILLED.iter().chain(STATIC).chain(&["DASS21_DS", "QOL", "JsPsychTrial"]) {
-        tables.insert((*name).to_owned(), Table { deleteable: !STATIC.contains(name), entries: Vec::new() });
+        let (deleteable, honours_after) = (!STATIC.contains(name), !name.ends_with("Export"));
+        tables.insert((*name).to_owned(), Table { deleteable, honours_after, entries: Vec::new() });
     }
     for mut draft in drafts {
         let table = tables.entry(draft.table.to_owned()).or_default();

@@ -5,11 +5,13 @@
 mod alerts;
 mod chain;
 mod commands;
+mod hostile;
 mod imported;
 mod kills;
 mod ops;
 mod own_commands;
 mod planted;
+mod site;
 mod smtp;
 mod soak;
 mod support;
