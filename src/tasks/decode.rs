@@ -2,7 +2,7 @@
 
 mod batch;
 mod day;
-mod rows;
+pub mod rows;
 mod shrunk;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ mod chain;
 mod commands;
 mod hostile;
 mod imported;
+mod fuzzed;
 mod kills;
 mod ops;
 mod own_commands;
