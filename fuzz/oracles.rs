@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::OnceLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use mtdata::study::entry::Head;
 use mtdata::study::keyring::{Key, Keyring};
 use mtdata::study::salvage::{Care, Piece, Pieces};
@@ -112,12 +114,11 @@ pub fn key_ring(bytes: &[u8]) {
     };
     closed(&text);
     // As ciphertext of the right length, whatever the bytes are.
-    use base64::Engine;
     for size in [128, 256] {
         let mut block = vec![0; size];
         let length = bytes.len().min(size - 1);
         block[size - length..].copy_from_slice(&bytes[..length]);
-        closed(&base64::engine::general_purpose::STANDARD.encode(block));
+        closed(&STANDARD.encode(block));
     }
 }
 

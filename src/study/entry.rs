@@ -79,6 +79,12 @@ pub fn id(bytes: &[u8]) -> Result<Option<i64>, serde_json::Error> {
     Ok(id)
 }
 
+/// Whether more bytes might mend what is wrong. Of a number that ends after its point or sign serde does not say so.
+#[must_use]
+pub fn is_unfinished(error: &serde_json::Error, bytes: &[u8]) -> bool {
+    error.is_eof() || matches!(bytes.last(), Some(b'.' | b'e' | b'E' | b'+' | b'-'))
+}
+
 /// An object's bytes checked and its id read.
 ///
 /// # Errors

@@ -386,7 +386,8 @@ impl<R: Read> Pieces<R> {
             } else if length > checked {
                 checked = length * 2;
                 // So long, it may be a bracket that is missing; where the JSON is wrong, that is known now.
-                let wrong = entry::id(&self.buffer[self.unused.clone()]).err().filter(|error| !error.is_eof());
+                let bytes = &self.buffer[self.unused.clone()];
+                let wrong = entry::id(bytes).err().filter(|error| !entry::is_unfinished(error, bytes));
                 why = wrong.map(|_| "an entry is not JSON");
             }
             if why.is_none() && !self.fill()? {
@@ -458,7 +459,7 @@ impl<R: Read> Pieces<R> {
                     Look::Nothing
                 }
             }
-            Err(error) if error.is_eof() => {
+            Err(error) if entry::is_unfinished(&error, unused) => {
                 self.budget = self.budget.saturating_sub(unused.len() - candidate);
                 Look::Unfinished
             }
@@ -587,6 +588,25 @@ mod tests {
         sound(r#"{"OA_08_54_35":[]}[{"id":4}]"#, &[4]);
         sound(r#"{"id":5,"list_1":[{"id":6}]}"#, &[5]);
         sound(r#"[{"a":1},{"id":"x"}]"#, &[-1, -1]);
+    }
+
+    /// Where reading stops within a number is no reason to give up the entry.
+    #[test]
+    fn a_number_may_be_read_in_two_parts() {
+        for number in ["4333.25", "-1", "1e5", "1E-5", "2.5e+10"] {
+            let entry = format!(r#"{{"id":1,"k":{number}}}"#);
+            assert_eq!(read(format!("[;,{entry}]").as_bytes()).0, [1], "{number}");
+            let long = format!(r#"[{{"id":2,"text":"{}","k":{number}}},{entry}]"#, "x".repeat(CHUNK * 5));
+            for step in [CHUNK * 5 + 25, CHUNK * 5 + 26, CHUNK * 5 + 27, CHUNK * 5 + 28] {
+                let mut ids = Vec::new();
+                each(Drops(long.as_bytes(), step), |piece| match piece {
+                    Piece::Object { id, .. } => ids.push(id),
+                    Piece::Damage(damage) => panic!("{number}, {step}: {}", damage.why),
+                })
+                .unwrap();
+                assert_eq!(ids, [Some(2), Some(1)]);
+            }
+        }
     }
 
     #[test]
