@@ -5,9 +5,9 @@
 mod alerts;
 mod chain;
 mod commands;
+mod fuzzed;
 mod hostile;
 mod imported;
-mod fuzzed;
 mod kills;
 mod ops;
 mod own_commands;
