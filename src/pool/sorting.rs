@@ -6,16 +6,57 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
+/// What can be sorted in files.
+pub trait Record: Ord + Sized + Send {
+    /// Bytes it takes up in memory, about.
+    fn weight(&self) -> usize;
+    fn put(&self, out: &mut Vec<u8>);
+    /// The next one of a run; `scratch` is used again for each.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn read(from: &mut impl Read, scratch: &mut Vec<u8>) -> io::Result<Option<Self>>;
+}
+
 /// A record of always the same number of bytes.
-pub trait Fixed: Copy + Ord {
+pub trait Fixed: Copy + Ord + Send {
     const SIZE: usize;
     fn put(&self, out: &mut Vec<u8>);
     /// From exactly [`Fixed::SIZE`] bytes.
     fn take(bytes: &[u8]) -> Self;
 }
 
-/// Records that are kept in memory before they go to a file.
-const HELD: usize = 1 << 19;
+impl<T: Fixed> Record for T {
+    fn weight(&self) -> usize {
+        size_of::<T>()
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        Fixed::put(self, out);
+    }
+
+    fn read(from: &mut impl Read, scratch: &mut Vec<u8>) -> io::Result<Option<Self>> {
+        scratch.resize(T::SIZE, 0);
+        Ok(fill(from, scratch)?.then(|| T::take(scratch)))
+    }
+}
+
+/// Fills the bytes; false at the end of the run.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
+    match from.read_exact(bytes) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Bytes of records that are kept in memory before they go to a file.
+const HELD: usize = 1 << 25;
 /// Bytes read of a run at once.
 const BLOCK: usize = 1 << 16;
 
@@ -23,34 +64,37 @@ const BLOCK: usize = 1 << 16;
 pub struct Sorter<T> {
     folder: PathBuf,
     held: Vec<T>,
+    weight: usize,
     runs: Vec<File>,
     limit: usize,
 }
 
-impl<T: Fixed> Sorter<T> {
+impl<T: Record> Sorter<T> {
     /// What does not fit into memory goes to files without name in `folder`.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), held: Vec::new(), runs: Vec::new(), limit: HELD }
+        Self { folder: folder.to_owned(), held: Vec::new(), weight: 0, runs: Vec::new(), limit: HELD }
     }
 
     /// # Errors
     /// Whatever the file system says.
     pub fn push(&mut self, record: T) -> io::Result<()> {
+        self.weight += record.weight();
         self.held.push(record);
-        if self.held.len() >= self.limit { self.spill() } else { Ok(()) }
+        if self.weight >= self.limit { self.spill() } else { Ok(()) }
     }
 
     fn spill(&mut self) -> io::Result<()> {
         // Records mostly come nearly in order, which the stable sort makes use of.
-        self.held.sort();
+        self.held.par_sort();
         let mut out = BufWriter::with_capacity(BLOCK, tempfile::tempfile_in(&self.folder)?);
-        let mut bytes = Vec::with_capacity(T::SIZE);
+        let mut bytes = Vec::new();
         for record in self.held.drain(..) {
             bytes.clear();
             record.put(&mut bytes);
             out.write_all(&bytes)?;
         }
+        self.weight = 0;
         let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.seek(SeekFrom::Start(0))?;
         self.runs.push(file);
@@ -71,29 +115,25 @@ enum Run<T> {
     File(BufReader<File>, Vec<u8>),
 }
 
-impl<T: Fixed> Run<T> {
+impl<T: Record> Run<T> {
     fn next(&mut self) -> io::Result<Option<T>> {
         match self {
             Self::Held(records) => Ok(records.next()),
-            Self::File(reader, bytes) => match reader.read_exact(bytes) {
-                Ok(()) => Ok(Some(T::take(bytes))),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-                Err(error) => Err(error),
-            },
+            Self::File(reader, scratch) => T::read(reader, scratch),
         }
     }
 }
 
-impl<T: Fixed> Merge<T> {
+impl<T: Record> Merge<T> {
     /// # Errors
     /// Whatever the file system says.
     pub fn new(sorters: impl IntoIterator<Item = Sorter<T>>) -> io::Result<Self> {
         let mut runs = Vec::new();
         for mut sorter in sorters {
-            sorter.held.sort();
+            sorter.held.par_sort();
             runs.push(Run::Held(sorter.held.into_iter()));
             runs.extend(
-                sorter.runs.into_iter().map(|file| Run::File(BufReader::with_capacity(BLOCK, file), vec![0; T::SIZE])),
+                sorter.runs.into_iter().map(|file| Run::File(BufReader::with_capacity(BLOCK, file), Vec::new())),
             );
         }
         let mut others = BinaryHeap::with_capacity(runs.len());
@@ -109,7 +149,7 @@ impl<T: Fixed> Merge<T> {
     /// # Errors
     /// Whatever the file system says.
     pub fn take(&mut self) -> io::Result<Option<T>> {
-        let Some((record, run)) = self.current else { return Ok(None) };
+        let Some((record, run)) = self.current.take() else { return Ok(None) };
         let head = self.runs[run].next()?.map(|head| (head, run));
         self.current = match (head, self.others.peek()) {
             // Runs overlap little: most records come from the one before.
@@ -152,7 +192,7 @@ mod tests {
         fn runs_in_files_and_memory_come_in_order(parts in prop::collection::vec(prop::collection::vec(0_u64..1000, 0..60), 0..4), limit in 1_usize..40) {
             let folder = tempfile::tempdir().unwrap();
             let sorters = parts.iter().map(|part| {
-                let mut sorter = Sorter { limit, ..Sorter::new(folder.path()) };
+                let mut sorter = Sorter { limit: limit * 8, ..Sorter::new(folder.path()) };
                 for number in part {
                     sorter.push(*number).unwrap();
                 }

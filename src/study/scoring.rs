@@ -1,5 +1,7 @@
 //! Scores of one entry: codes for "no answer" never count, too few answers give none, nothing is imputed from others.
 
+use std::io::Write as _;
+
 use chrono::NaiveDate;
 
 use crate::study::scale::{Column, ColumnKind, Method, MissingCode, MissingMeaning, Scale, ScoreRule};
@@ -158,30 +160,47 @@ impl Scorer {
         self.rules.iter().enumerate().filter(|(_, ready)| ready.rule.selected).map(|(at, ready)| (at, &ready.rule))
     }
 
+    /// How many items a rule counts, those of the scores it is made of included.
+    #[must_use]
+    pub fn items(&self, rule: usize) -> usize {
+        let ready = &self.rules[rule];
+        ready.items.len() + ready.over.len() + ready.of.iter().map(|other| self.items(*other)).sum::<usize>()
+    }
+
     /// Scores of all rules, by their number in [`Scorer::wanted`]; `cell` gives the text of a column.
-    pub fn score<'c>(
-        &self,
-        cell: impl Fn(usize) -> &'c [u8],
-        date: impl Fn() -> Option<NaiveDate>,
-        out: &mut Vec<Scored>,
-    ) {
-        let answers: Vec<(Answer, Option<f64>)> = self
-            .judges
-            .iter()
-            .map(|(at, judge)| {
-                let cell = at.map(&cell).unwrap_or_default();
-                let answer = judge.judge(cell, &date);
-                // Only codes and strays need their number beside the answer.
-                let raw = matches!(answer, Answer::Missing(_) | Answer::OutOfRange).then(|| number(cell)).flatten();
-                (answer, raw)
-            })
-            .collect();
-        out.clear();
+    pub fn score<'c>(&self, cell: impl Fn(usize) -> &'c [u8], date: impl Fn() -> Option<NaiveDate>, made: &mut Made) {
+        made.answers.clear();
+        made.answers.extend(self.judges.iter().map(|(at, judge)| {
+            let cell = at.map(&cell).unwrap_or_default();
+            let answer = judge.judge(cell, &date);
+            // Only codes and strays need their number beside the answer.
+            let raw = matches!(answer, Answer::Missing(_) | Answer::OutOfRange).then(|| number(cell)).flatten();
+            (answer, raw)
+        }));
+        made.scores.clear();
         for ready in &self.rules {
-            let scored = ready.score(&answers, out);
-            out.push(scored);
+            let scored = ready.score(&made.answers, &made.scores);
+            made.scores.push(scored);
         }
     }
+}
+
+/// What was made of one entry; used again for the next one.
+#[derive(Debug, Default)]
+pub struct Made {
+    answers: Vec<(Answer, Option<f64>)>,
+    pub scores: Vec<Scored>,
+}
+
+/// Appends a score as the tables write it: the shortest digits that are read as the same number.
+pub fn put(out: &mut Vec<u8>, value: f64) {
+    // Writing to memory cannot fail.
+    #[allow(clippy::cast_possible_truncation)] // it is whole, and far below the ends
+    let _ = if value.fract() == 0.0 && value.abs() < 1e15 {
+        write!(out, "{}", value as i64)
+    } else {
+        write!(out, "{value}")
+    };
 }
 
 fn mirror(column: &Column) -> Option<f64> {

@@ -4,6 +4,7 @@ pub mod combine;
 pub mod command;
 pub mod decode;
 pub mod export;
+pub mod kept;
 pub mod report;
 pub mod score;
 pub mod wide;

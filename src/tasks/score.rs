@@ -1,20 +1,21 @@
 //! Score: a row per entry that the duplicates policy keeps, with every score, what it rests on and by which rule.
 
-use std::collections::HashMap;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use csv::StringRecord;
-
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
-use crate::pool::table::{TableReader, TableWriter, filled};
+use crate::pool::atomic::{self, AtomicFile, SHARED};
+use crate::pool::batches::{Batch, Table, filled, in_order};
+use crate::pool::rows::{Cells, put};
 use crate::study::moment;
 use crate::study::name::ServerName;
 use crate::study::scale::{Duplicates, PARTICIPANT, Scale, Studies};
-use crate::study::scoring::{Scorer, label};
-use crate::task::{Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
+use crate::study::scoring::{self, Made, Scorer, label};
+use crate::task::{Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work, Written};
 use crate::tasks::combine::definition;
+use crate::tasks::kept::{Kept, Policy, has_answers, kept};
 
 /// The scoring of all servers' scales.
 pub struct Score {
@@ -39,128 +40,151 @@ impl Score {
 
 impl Task for Score {
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
         let (Some(name), Some(scale)) = (&axes.server, &axes.scale) else { return Declaration::default() };
         let Some(server) = facts.servers.get(name) else { return Declaration::default() };
         let dated = server.scales.get(scale).is_some_and(|seen| !seen.dates.is_empty());
-        let Some(defined) =
-            self.definition(axes).filter(|scale| dated && scale.scores.iter().any(|score| score.selected))
-        else {
+        let defined = self.definition(axes);
+        if !dated || !has_answers(defined) {
             return Declaration::default();
-        };
+        }
         Declaration {
             inputs: Vec::new(),
             outputs: vec![Output::required(format!("{}/scored/{scale}.csv", server.path))],
             parameters: vec![
-                ("definition", defined.digest.clone()),
-                ("duplicates", format!("{:?}", self.duplicates(name)).to_lowercase()),
+                ("definition", defined.map_or_else(|| "none".to_owned(), |scale| scale.digest.clone())),
+                ("duplicates", self.duplicates(name).word().to_owned()),
             ],
         }
     }
 
     fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
-        let (Some(scale), Some(server)) = (self.definition(work.axes), &work.axes.server) else {
-            return Err(Failure::new(FailureKind::Internal, "a scoring without definition"));
+        let Some(server) = &work.axes.server else {
+            return Err(Failure::new(FailureKind::Internal, "a scoring without server"));
         };
         let Some(source) = work.inputs_in("combined").next() else {
             return Err(Failure::new(FailureKind::Internal, "a scoring without combined table"));
         };
         let path = work.outputs.first().map(|output| work.locate(&output.path)).unwrap_or_default();
+        let folder = path.parent().unwrap_or(work.root).to_owned();
+        atomic::create_folder(&folder, SHARED).map_err(|error| Failure::write(&folder, &error))?;
+        let scale = self.definition(work.axes);
+        let kept = kept(&source, &Policy::new(scale, self.duplicates(server)), &folder, work.cancel)?;
+        let none = Scale::default();
         let mut counts = Counts::default();
-        let kept = kept(&source, scale, self.duplicates(server), work)?;
-        let written = write(&source, &path, scale, &kept, &mut counts)?;
+        let written = write(&source, &path, scale.unwrap_or(&none), &kept, work, &mut counts)?;
         Ok(Done { counts, written: vec![written], ..Done::default() })
     }
 }
 
-fn failure(path: &Path) -> impl Fn(csv::Error) -> Failure + '_ {
-    move |error| Failure::new(FailureKind::Read, format!("{}: {error}", path.display()))
+/// How lines of a scored table are made of those of the combined one.
+struct Lines<'l> {
+    scorer: Scorer,
+    /// The rules that are shown, by their number, and how many items each counts.
+    shown: Vec<(usize, String)>,
+    /// `_rules`, the same for all.
+    labels: Vec<u8>,
+    /// Of the cells that are copied: the columns that may have each.
+    copied: [Vec<usize>; 5],
+    date: Vec<usize>,
+    flags: Option<usize>,
+    kept: &'l Kept,
 }
 
-/// Where these columns stand, as far as the table has them.
-#[must_use]
-pub fn places(table: &TableReader, names: &[&str]) -> Vec<usize> {
-    names.iter().filter_map(|name| table.column(name)).collect()
-}
-
-/// Which rows of the table the policy keeps.
-fn kept(source: &Path, scale: &Scale, policy: Duplicates, work: &Work<'_>) -> Result<Vec<bool>, Failure> {
-    let mut table = TableReader::open(source).map_err(failure(source))?;
-    let participant = places(&table, PARTICIPANT);
-    let key: Vec<usize> = scale.key.iter().filter_map(|column| table.column(column)).collect();
-    let current = table.column("_current");
-    let mut kept: Vec<bool> = Vec::new();
-    let mut of: HashMap<Vec<String>, usize> = HashMap::new();
-    let mut record = StringRecord::new();
-    while table.next(&mut record).map_err(failure(source))? {
-        if kept.len().is_multiple_of(4096) {
-            work.cancel.check()?;
-        }
-        let row = kept.len();
-        let is_current = current.and_then(|at| record.get(at)) != Some("false");
-        kept.push(is_current);
-        let who = filled(&record, &participant);
-        // Without a participant there is nobody to have answered twice.
-        if !is_current || who.is_empty() || policy == Duplicates::All {
-            continue;
-        }
-        let mut identity = vec![who.to_owned()];
-        identity.extend(key.iter().map(|&at| record.get(at).unwrap_or_default().to_owned()));
-        match (of.get(&identity).copied(), policy) {
-            (Some(_), Duplicates::First) => kept[row] = false,
-            (Some(before), _) => {
-                kept[before] = false;
-                of.insert(identity, row);
-            }
-            (None, _) => drop(of.insert(identity, row)),
-        }
+impl<'l> Lines<'l> {
+    fn new(scale: &Scale, table: &Table, kept: &'l Kept) -> Self {
+        let scorer = Scorer::new(scale, |column| table.column(column));
+        let shown = scorer.wanted().map(|(at, _)| (at, scorer.items(at).to_string())).collect();
+        let mut labels = Vec::new();
+        put(&mut labels, scorer.wanted().map(|(_, rule)| label(rule)).collect::<Vec<_>>().join(";").as_bytes());
+        let columns: [&[&str]; 5] = [&["id"], PARTICIPANT, &["session", "sessionName"], &["tag"], moment::COLUMNS];
+        let date = table.places(moment::COLUMNS);
+        let copied = columns.map(|names| table.places(names));
+        Self { scorer, shown, labels, copied, date, flags: table.column("_flags"), kept }
     }
-    Ok(kept)
+
+    fn header(&self) -> Vec<u8> {
+        let mut names: Vec<String> = ["id", "participant", "session", "tag", "date"].map(str::to_owned).to_vec();
+        for (_, rule) in self.scorer.wanted() {
+            names.extend(["", "_n_valid", "_n_items"].map(|ending| format!("{}{ending}", rule.name)));
+        }
+        names.extend(["_rules".to_owned(), "_flags".to_owned()]);
+        let mut line = Vec::new();
+        for name in names {
+            if !line.is_empty() {
+                line.push(b',');
+            }
+            put(&mut line, name.as_bytes());
+        }
+        line.push(b'\n');
+        line
+    }
+
+    /// The lines of a batch, and how many they are.
+    fn make(&self, batch: &Batch) -> (Vec<u8>, u64) {
+        let (mut out, mut count) = (Vec::new(), 0);
+        let (mut cells, mut made) = (Cells::default(), Made::default());
+        for (_, row) in (batch.first..).zip(batch.rows()).filter(|(at, _)| self.kept.has(*at)) {
+            cells.split(row);
+            for columns in &self.copied {
+                put(&mut out, filled(&cells, row, columns));
+                out.push(b',');
+            }
+            let day = || {
+                let date = std::str::from_utf8(filled(&cells, row, &self.date)).ok()?;
+                moment::parse(date).map(|moment| moment.date_naive())
+            };
+            self.scorer.score(|at| cells.get(row, at), day, &mut made);
+            for (at, items) in &self.shown {
+                let scored = made.scores[*at];
+                if let Some(value) = scored.value {
+                    scoring::put(&mut out, value);
+                }
+                out.push(b',');
+                scoring::put(&mut out, scored.valid as f64);
+                out.push(b',');
+                out.extend_from_slice(items.as_bytes());
+                out.push(b',');
+            }
+            out.extend_from_slice(&self.labels);
+            out.push(b',');
+            put(&mut out, self.flags.map(|at| cells.get(row, at)).unwrap_or_default());
+            out.push(b'\n');
+            count += 1;
+        }
+        (out, count)
+    }
 }
 
 fn write(
     source: &Path,
     path: &Path,
     scale: &Scale,
-    kept: &[bool],
+    kept: &Kept,
+    work: &Work<'_>,
     counts: &mut Counts,
-) -> Result<crate::task::Written, Failure> {
-    let failed = |error: csv::Error| Failure::write(path, &std::io::Error::other(error));
-    let mut table = TableReader::open(source).map_err(failure(source))?;
-    let scorer = Scorer::new(scale, |column| table.column(column));
-    let mut header: Vec<String> = ["id", "participant", "session", "tag", "date"].map(str::to_owned).to_vec();
-    for (_, rule) in scorer.wanted() {
-        header.extend([rule.name.clone(), format!("{}_n_valid", rule.name)]);
-    }
-    header.extend(["_rules".to_owned(), "_flags".to_owned()]);
-    let labels = scorer.wanted().map(|(_, rule)| label(rule)).collect::<Vec<_>>().join(";");
-    let participant = places(&table, PARTICIPANT);
-    let [id, session, tag, flags] = ["id", "session", "tag", "_flags"].map(|name| places(&table, &[name]));
-    let date = places(&table, moment::COLUMNS);
-    let mut out = TableWriter::create(path, &header).map_err(failed)?;
-    let mut record = StringRecord::new();
-    let mut made = Vec::new();
-    for keep in kept {
-        if !table.next(&mut record).map_err(failure(source))? {
-            break;
-        }
-        if !keep {
-            continue;
-        }
-        let mut cells: Vec<String> =
-            [&id, &participant, &session, &tag, &date].map(|columns| filled(&record, columns).to_owned()).to_vec();
-        let day = || moment::parse(filled(&record, &date)).map(|moment| moment.date_naive());
-        scorer.score(|at| record.get(at).unwrap_or_default().as_bytes(), day, &mut made);
-        for (at, _) in scorer.wanted() {
-            cells.push(made[at].value.map(|value| value.to_string()).unwrap_or_default());
-            cells.push(made[at].valid.to_string());
-        }
-        cells.extend([labels.clone(), filled(&record, &flags).to_owned()]);
-        out.row(&cells).map_err(failed)?;
-        counts.add(Count::RowsOut, 1);
-    }
-    out.finish().map_err(|error| Failure::write(path, &error))
+) -> Result<Written, Failure> {
+    let failed = |error: io::Error| Failure::write(path, &error);
+    let read = |error: io::Error| Failure::read(source, &error);
+    let mut table = Table::open(source).map_err(read)?;
+    let lines = Lines::new(scale, &table, kept);
+    let mut file = AtomicFile::create(path, SHARED).map_err(failed)?;
+    file.write_all(&lines.header()).map_err(failed)?;
+    let mut rows = 0;
+    in_order(
+        || {
+            work.cancel.check()?;
+            table.batch().map_err(read)
+        },
+        |batch| Ok(lines.make(&batch)),
+        |(bytes, count)| {
+            rows += count;
+            file.write_all(&bytes).map_err(failed)
+        },
+    )?;
+    counts.add(Count::RowsOut, rows);
+    file.commit().map_err(failed)
 }

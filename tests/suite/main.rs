@@ -16,3 +16,4 @@ mod site;
 mod smtp;
 mod soak;
 mod support;
+mod tables;

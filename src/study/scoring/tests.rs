@@ -24,9 +24,10 @@ fn scale(study: &str, name: &str) -> Scale {
 /// All scores of one entry, by name.
 fn scores(scale: &Scale, cells: &[(&str, &str)]) -> BTreeMap<String, (Option<f64>, usize)> {
     let scorer = Scorer::new(scale, |name| cells.iter().position(|(column, _)| *column == name));
-    let mut out = Vec::new();
-    scorer.score(|at| cells[at].1.as_bytes(), || None, &mut out);
-    scorer.wanted().map(|(at, rule)| (rule.name.clone(), (out[at].value, out[at].valid))).collect()
+    let mut made = Made::default();
+    scorer.score(|at| cells[at].1.as_bytes(), || None, &mut made);
+    let of = |at: usize| (made.scores[at].value, made.scores[at].valid);
+    scorer.wanted().map(|(at, rule)| (rule.name.clone(), of(at))).collect()
 }
 
 /// The scores of an entry whose items, in the definition's order, are these.
