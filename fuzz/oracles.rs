@@ -132,20 +132,20 @@ pub fn table_writer(bytes: &[u8]) {
         }
     }
     let none = Columns::default();
-    let mut glance = Parser::new(&none);
+    let mut glance = Parser::new(&none, 1);
     for entry in &entries {
         drop(glance.parse(entry));
     }
     let names: BTreeSet<String> = std::mem::take(&mut glance.unknown);
     let columns = Columns::new(names.clone());
-    let mut parser = Parser::new(&columns);
+    let mut parser = Parser::new(&columns, 1);
     let parsed: Vec<_> = entries.iter().filter_map(|entry| parser.parse(entry).ok()).collect();
     assert!(parser.unknown.is_empty());
     let mut rows = Rows::new(&columns);
     for (index, entry) in parsed.iter().enumerate() {
-        rows.add(index, entry, |_| None).unwrap();
+        rows.add(index, entry, |_| None);
     }
-    let (table, refused) = rows.finish().unwrap();
+    let (table, refused) = rows.finish();
     if names.is_empty() {
         assert!(table.is_empty());
         return;

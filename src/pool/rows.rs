@@ -198,7 +198,7 @@ fn position(at: usize) -> u32 {
 
 /// Appends a cell, quoted where RFC 4180 asks for it.
 pub fn put(out: &mut Vec<u8>, cell: &[u8]) {
-    if !cell.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
+    if memchr3(b',', b'"', b'\n', cell).is_none() && memchr(b'\r', cell).is_none() {
         return out.extend_from_slice(cell);
     }
     out.push(b'"');

@@ -6,6 +6,12 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotUnicode;
 
+/// Whether a value is its own text, in which nothing has to be quoted: numbers and booleans, and what is absent.
+#[must_use]
+pub fn is_bare(raw: &str) -> bool {
+    !matches!(raw.as_bytes().first(), Some(b'"' | b'[' | b'{' | b'n'))
+}
+
 /// The text of a value: null and absent are empty, texts are themselves, numbers and booleans keep their letters,
 /// arrays and objects become compact JSON.
 ///

@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 
 use crate::pool::atomic::{self, AtomicFile};
 use crate::pool::paths::ServerFolder;
@@ -99,7 +100,7 @@ impl Day<'_> {
 /// Keys of a batch that are no columns yet.
 fn keys(batch: &Batch, columns: &Columns) -> BTreeSet<String> {
     let share = |share: &[std::ops::Range<usize>]| {
-        let mut parser = Parser::new(columns);
+        let mut parser = Parser::new(columns, 0);
         for entry in share {
             // What is no JSON is found when its row is to be written.
             let _ = parser.parse(batch.bytes(entry));
@@ -130,7 +131,8 @@ struct Table<'t> {
     files: &'t mut [Raw],
     out: AtomicFile,
     quarantine: Quarantine,
-    seen: HashSet<u128>,
+    seen: FxHashSet<u128>,
+    seed: u64,
     ids: Vec<i64>,
     counts: Counts,
     unopened: u64,
@@ -159,7 +161,8 @@ impl<'t> Table<'t> {
             files,
             out,
             quarantine: Quarantine { path: quarantine.clone(), table: None },
-            seen: HashSet::new(),
+            seen: FxHashSet::default(),
+            seed: rand::random(),
             ids: Vec::new(),
             counts: Counts::default(),
             unopened: 0,
@@ -223,7 +226,7 @@ impl<'t> Table<'t> {
         decrypted: &mut u64,
     ) -> Result<Option<Again>, Failure> {
         let share = |share: &[std::ops::Range<usize>]| -> Share<'_> {
-            let mut parser = Parser::new(self.columns);
+            let mut parser = Parser::new(self.columns, self.seed);
             let entries = share.iter().map(|entry| parser.parse(batch.bytes(entry))).collect();
             (entries, parser.unknown)
         };
@@ -252,19 +255,18 @@ impl<'t> Table<'t> {
         let wanted = parsed.iter().zip(&new).filter(|(_, new)| **new).map(|(entry, _)| entry);
         *decrypted += self.open(file, wanted);
         let known = |sealed| self.known(file, sealed);
-        let write = |(share, (entries, new)): (usize, (&[Parsed<'_>], &[bool]))| -> io::Result<_> {
+        let write = |(share, (entries, new)): (usize, (&[Parsed<'_>], &[bool]))| {
             let mut rows = Rows::new(self.columns);
             for (index, (entry, _)) in entries.iter().zip(new).enumerate().filter(|(_, (_, new))| **new) {
-                rows.add(share * SHARE + index, entry, known).map_err(io::Error::other)?;
+                rows.add(share * SHARE + index, entry, known);
             }
             rows.finish()
         };
-        let written: Vec<io::Result<(Vec<u8>, Vec<Refused>)>> =
+        let written: Vec<(Vec<u8>, Vec<Refused>)> =
             parsed.par_chunks(SHARE).zip(new.par_chunks(SHARE)).enumerate().map(write).collect();
         let active = |error: io::Error| Failure::write(&self.day.folder.active(), &error);
         let mut refused = Vec::new();
-        for part in written {
-            let (bytes, mut part) = part.map_err(active)?;
+        for (bytes, mut part) in written {
             self.out.write_all(&bytes).map_err(active)?;
             refused.append(&mut part);
         }

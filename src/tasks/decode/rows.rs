@@ -1,9 +1,13 @@
 //! Entries as rows: every field finds its column, every digit stays, and what no cell can hold is told.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::pool::plain::{Known, Sealed};
+use crate::pool::rows::put;
 use crate::study::cell;
 use crate::study::entry;
 use crate::study::keyring::Closed;
@@ -12,9 +16,9 @@ use crate::study::keyring::Closed;
 #[derive(Debug, Default)]
 pub struct Columns {
     names: Vec<String>,
-    places: HashMap<String, usize>,
-    /// Whether a column holds encrypted values.
-    sealed: Vec<bool>,
+    places: FxHashMap<String, usize>,
+    /// Those that hold encrypted values.
+    sealed: Vec<usize>,
     id: Option<usize>,
 }
 
@@ -24,7 +28,7 @@ impl Columns {
         let names: Vec<String> = names.into_iter().collect();
         Self {
             places: names.iter().enumerate().map(|(place, name)| (name.clone(), place)).collect(),
-            sealed: names.iter().map(|name| name.ends_with("RSA")).collect(),
+            sealed: (0..names.len()).filter(|place| names[*place].ends_with("RSA")).collect(),
             id: names.iter().position(|name| name == "id"),
             names,
         }
@@ -46,7 +50,7 @@ struct Span {
 /// An entry whose fields have found their columns.
 #[derive(Debug)]
 pub struct Parsed<'b> {
-    /// Of id and content: the hash of the bytes.
+    /// Of id and content: the bytes' hash under a seed of this run, so that nobody can prepare two that seem one.
     pub identity: u128,
     pub id: Option<i64>,
     /// Encrypted values.
@@ -66,6 +70,7 @@ pub struct NotJson;
 #[derive(Debug)]
 pub struct Parser<'c> {
     columns: &'c Columns,
+    seed: u64,
     /// The column of each field of the last entry.
     order: Vec<usize>,
     /// Keys without a column.
@@ -74,15 +79,13 @@ pub struct Parser<'c> {
 
 impl<'c> Parser<'c> {
     #[must_use]
-    pub fn new(columns: &'c Columns) -> Self {
-        Self { columns, order: Vec::new(), unknown: BTreeSet::new() }
+    pub fn new(columns: &'c Columns, seed: u64) -> Self {
+        Self { columns, seed, order: Vec::new(), unknown: BTreeSet::new() }
     }
 
     /// # Errors
     /// [`NotJson`]: the file is damaged.
     pub fn parse<'b>(&mut self, bytes: &'b [u8]) -> Result<Parsed<'b>, NotJson> {
-        let hash = blake3::hash(bytes);
-        let half = hash.as_bytes().first_chunk::<16>().expect("a hash has 32 bytes");
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => Cow::Borrowed(text),
             // A few bytes of another encoding cost their value, not the entry.
@@ -92,7 +95,7 @@ impl<'c> Parser<'c> {
         let mut repeated = Vec::new();
         let base = text.as_ptr() as usize;
         let mut field = 0;
-        let Self { columns, order, unknown } = self;
+        let Self { columns, seed, order, unknown } = self;
         entry::fields(&text, |key, raw| {
             let place = order.get(field).copied().filter(|place| columns.names[*place] == key);
             let Some(place) = place.or_else(|| columns.places.get(&*key).copied()) else {
@@ -114,11 +117,10 @@ impl<'c> Parser<'c> {
         })
         .map_err(|_| NotJson)?;
         let mut parsed =
-            Parsed { identity: u128::from_be_bytes(*half), id: None, sealed: Vec::new(), text, spans, repeated };
+            Parsed { identity: xxh3_128_with_seed(bytes, *seed), id: None, sealed: Vec::new(), text, spans, repeated };
         parsed.id = columns.id.and_then(|place| parsed.raw(place).parse().ok());
-        let sealed = columns.sealed.iter().enumerate().filter(|(_, sealed)| **sealed);
-        parsed.sealed =
-            sealed.filter_map(|(place, _)| parsed.ciphertext(place)).map(|text| Sealed::of(&text)).collect();
+        let sealed = columns.sealed.iter().filter_map(|place| parsed.ciphertext(*place));
+        parsed.sealed = sealed.map(|text| Sealed::of(&text)).collect();
         Ok(parsed)
     }
 }
@@ -141,8 +143,7 @@ impl Parsed<'_> {
 
     /// The encrypted values, as they stand there.
     pub fn ciphertexts<'s>(&'s self, columns: &'s Columns) -> impl Iterator<Item = Cow<'s, str>> {
-        let sealed = columns.sealed.iter().enumerate().filter(|(_, sealed)| **sealed);
-        sealed.filter_map(|(place, _)| self.ciphertext(place))
+        columns.sealed.iter().filter_map(|place| self.ciphertext(*place))
     }
 }
 
@@ -170,26 +171,18 @@ impl Refused {
 #[derive(Debug)]
 pub struct Rows<'c> {
     columns: &'c Columns,
-    table: csv::Writer<Vec<u8>>,
+    table: Vec<u8>,
     pub refused: Vec<Refused>,
 }
 
 impl<'c> Rows<'c> {
     #[must_use]
     pub fn new(columns: &'c Columns) -> Self {
-        Self { columns, table: csv::WriterBuilder::new().from_writer(Vec::new()), refused: Vec::new() }
+        Self { columns, table: Vec::new(), refused: Vec::new() }
     }
 
     /// Writes the row of an entry; `known` has the texts of encrypted values.
-    ///
-    /// # Errors
-    /// None that memory can have.
-    pub fn add<'k>(
-        &mut self,
-        entry: usize,
-        parsed: &Parsed<'_>,
-        known: impl Fn(Sealed) -> Option<Known<'k>>,
-    ) -> csv::Result<()> {
+    pub fn add<'k>(&mut self, entry: usize, parsed: &Parsed<'_>, known: impl Fn(Sealed) -> Option<Known<'k>>) {
         let refuse =
             |column, reason, value: &str| Refused { entry, id: parsed.id, column, reason, value: value.to_owned() };
         for (place, span) in &parsed.repeated {
@@ -199,36 +192,131 @@ impl<'c> Rows<'c> {
         }
         if self.columns.names.is_empty() {
             self.refused.push(refuse(None, "no_fields", &parsed.text));
-            return Ok(());
+            return;
         }
         let replaced = matches!(parsed.text, Cow::Owned(_));
+        let mut sealed = self.columns.sealed.iter().peekable();
+        let begin = self.table.len();
         for place in 0..self.columns.names.len() {
+            if place > 0 {
+                self.table.push(b',');
+            }
             let raw = parsed.raw(place);
+            let is_sealed = sealed.next_if(|next| **next == place).is_some();
+            if !is_sealed && cell::is_bare(raw) {
+                self.table.extend_from_slice(raw.as_bytes());
+                continue;
+            }
             let Some(text) = cell::text(raw).ok().filter(|_| !replaced || !raw.contains('\u{fffd}')) else {
                 self.refused.push(refuse(Some(place), "not_unicode", raw));
-                self.table.write_field("")?;
                 continue;
             };
-            if !self.columns.sealed[place] || text.is_empty() {
-                self.table.write_field(&*text)?;
+            if !is_sealed || text.is_empty() {
+                put(&mut self.table, text.as_bytes());
                 continue;
             }
             match known(Sealed::of(&text)).unwrap_or(Err(Closed::NoKey)) {
-                Ok(opened) => self.table.write_field(opened)?,
-                Err(closed) => {
-                    self.refused.push(refuse(Some(place), closed.word(), &text));
-                    self.table.write_field("")?;
-                }
+                Ok(opened) => put(&mut self.table, opened.as_bytes()),
+                Err(closed) => self.refused.push(refuse(Some(place), closed.word(), &text)),
             }
         }
-        self.table.write_record(None::<&[u8]>)
+        // A line without a letter is no row.
+        if self.table.len() == begin && self.columns.names.len() == 1 {
+            self.table.extend_from_slice(b"\"\"");
+        }
+        self.table.push(b'\n');
     }
 
     /// The rows, and what they do not hold.
-    ///
-    /// # Errors
-    /// None that memory can have.
-    pub fn finish(self) -> std::io::Result<(Vec<u8>, Vec<Refused>)> {
-        Ok((self.table.into_inner().map_err(csv::IntoInnerError::into_error)?, self.refused))
+    #[must_use]
+    pub fn finish(self) -> (Vec<u8>, Vec<Refused>) {
+        (self.table, self.refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A value: its JSON as a server may write it, and its cell.
+    fn value() -> impl Strategy<Value = (String, String)> {
+        let text = prop_oneof![".{0,12}", "[=+@,\"\\\\\r\n\t é😀]{0,8}", Just("x".repeat(70_000))];
+        let digits = prop_oneof!["-?[1-9][0-9]{0,40}", "-?0\\.[0-9]{1,30}", "[1-9]\\.[0-9]{1,9}[eE][+-]?[0-9]{1,3}"];
+        let leaf = prop_oneof![
+            Just(("null".to_owned(), String::new())),
+            any::<bool>().prop_map(|value| (value.to_string(), value.to_string())),
+            digits.prop_map(|digits| (digits.clone(), digits)),
+            text.prop_map(|text| (serde_json::to_string(&text).unwrap(), text)),
+            "[a-zé😀]{0,6}".prop_map(|text| (escaped(&text), text)),
+        ];
+        let spaces = prop_oneof![Just(""), Just(" "), Just("\n  ")];
+        let list = prop::collection::vec((leaf.clone(), spaces), 0..4).prop_map(|values| {
+            let loose: Vec<String> = values.iter().map(|((json, _), space)| format!("{space}{json}{space}")).collect();
+            let tight: Vec<&str> = values.iter().map(|((json, _), _)| json.as_str()).collect();
+            (format!("[{}]", loose.join(",")), format!("[{}]", tight.join(",")))
+        });
+        let object = (leaf.clone(), leaf.clone()).prop_map(|((a, _), (b, _))| {
+            (format!("{{ \"a b\" : {a} , \"c\":{b}}}"), format!("{{\"a b\":{a},\"c\":{b}}}"))
+        });
+        prop_oneof![6 => leaf, 1 => list, 1 => object]
+    }
+
+    /// Every letter as its number.
+    fn escaped(text: &str) -> String {
+        let units: Vec<String> = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        format!("\"{}\"", units.concat())
+    }
+
+    type Made = Vec<(String, (String, String))>;
+
+    /// Entries of one table: each has some of the keys, in an order of its own.
+    fn entries() -> impl Strategy<Value = Vec<Made>> {
+        let keys = prop::collection::btree_set("[a-z,\"é\n]{1,4}", 1..6);
+        keys.prop_flat_map(|keys| {
+            let keys: Vec<String> = keys.into_iter().filter(|key| key != "id").collect();
+            let all = keys.len();
+            let entry = (prop::sample::subsequence(keys, 0..=all).prop_shuffle(), prop::collection::vec(value(), all))
+                .prop_map(|(keys, values)| keys.into_iter().zip(values).collect::<Made>());
+            prop::collection::vec(entry, 1..12)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_read_back_from_its_own_column(entries in entries()) {
+            let texts: Vec<String> = entries.iter().map(|entry| {
+                let fields = entry.iter().map(|(key, (json, _))| format!("{}:{json}", serde_json::to_string(key).unwrap()));
+                format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+            }).collect();
+            let none = Columns::default();
+            let mut glance = Parser::new(&none, 1);
+            for text in &texts {
+                glance.parse(text.as_bytes()).unwrap();
+            }
+            let columns = Columns::new(glance.unknown);
+            let mut parser = Parser::new(&columns, 1);
+            let mut rows = Rows::new(&columns);
+            for (index, text) in texts.iter().enumerate() {
+                rows.add(index, &parser.parse(text.as_bytes()).unwrap(), |_| None);
+            }
+            let (table, refused) = rows.finish();
+            if columns.names().is_empty() {
+                prop_assert_eq!((table.len(), refused.len()), (0, texts.len()));
+                return Ok(());
+            }
+            prop_assert!(refused.is_empty());
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&*table);
+            let read: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+            prop_assert_eq!(read.len(), entries.len());
+            for (row, entry) in read.iter().zip(&entries) {
+                prop_assert_eq!(row.len(), columns.names().len());
+                for (name, cell) in columns.names().iter().zip(row) {
+                    let wanted = entry.iter().find(|(key, _)| key == name).map_or("", |(_, (_, cell))| cell);
+                    prop_assert_eq!(cell, wanted);
+                }
+            }
+        }
     }
 }
