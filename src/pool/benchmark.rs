@@ -10,7 +10,8 @@ use crate::pool::atomic;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::study::name::ScaleName;
 
-const NAME: &str = "benchMark.json";
+/// What the file is called.
+pub const NAME: &str = "benchMark.json";
 
 /// What is remembered of one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,11 +40,15 @@ pub fn read(folder: &ServerFolder) -> BTreeMap<ScaleName, Mark> {
     all.into_iter().filter_map(sound).collect()
 }
 
-/// There are raw files, and yet no marks: they were lost.
+/// There are raw files, and yet no marks, or none that can be read: they were lost.
 #[must_use]
 pub fn is_lost(folder: &ServerFolder) -> bool {
     let named = |entry: std::fs::DirEntry| entry.file_name().to_str().is_some_and(|name| raw_name(name).is_some());
-    !path(folder).exists() && std::fs::read_dir(folder.raw()).is_ok_and(|entries| entries.flatten().any(named))
+    !is_readable(folder) && std::fs::read_dir(folder.raw()).is_ok_and(|entries| entries.flatten().any(named))
+}
+
+fn is_readable(folder: &ServerFolder) -> bool {
+    std::fs::read(path(folder)).is_ok_and(|bytes| serde_json::from_slice::<BTreeMap<String, Value>>(&bytes).is_ok())
 }
 
 /// Writes a table's mark, when it is new.
@@ -105,6 +110,8 @@ mod tests {
         std::fs::write(server.raw().join("OA_Aug_25_2015_08_54_35.json"), "[]").unwrap();
         assert!(is_lost(&server));
         put_all(&server, &BTreeMap::new()).unwrap();
+        assert!(is_lost(&server));
+        std::fs::write(server.raw().join(NAME), r#"{"OA": {"curr"#).unwrap();
         assert!(is_lost(&server));
         put(&server, &ScaleName::new("OA").unwrap(), Mark { current: 0, deleteable: true }).unwrap();
         assert!(!is_lost(&server));

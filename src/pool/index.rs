@@ -87,28 +87,37 @@ impl Index {
     /// # Errors
     /// Whatever the file system says; a damaged index is mended, not an error.
     pub fn open(folder: &ServerFolder, scale: &ScaleName) -> io::Result<Self> {
-        let path = folder.index().join(format!("{scale}.index"));
-        let (recorded, end) = read_segments(&path)?;
+        let path = path_of(folder, scale);
+        let Segments { all, end, .. } = read_segments(&path)?;
+        let mut recorded: BTreeMap<String, Vec<FileRecord>> = BTreeMap::new();
+        for (name, record) in all {
+            recorded.entry(name).or_default().push(record);
+        }
         let mut index = Self { path, files: BTreeMap::new(), damaged: Vec::new(), gone: Vec::new(), end };
         let there = raw_files(folder, scale)?;
         index.gone = recorded.keys().filter(|name| !there.contains_key(*name)).cloned().collect();
         for (name, (size, look)) in there {
             let path = folder.raw().join(&name);
-            match recorded.get(&name) {
-                None => index.adopt(&path, &name)?,
+            let Some(mut records) = recorded.remove(&name) else {
+                index.adopt(&path, &name)?;
+                continue;
+            };
+            // A file that was put back is again what an older record says.
+            records.retain(|record| record.size == size);
+            match records.iter().rfind(|record| record.look == look) {
+                Some(record) => drop(index.files.insert(name, record.clone())),
                 // A matter for recover: what was recorded of it stays as evidence, but no entry of it counts.
-                Some(record) if record.size != size => {
+                None if records.is_empty() => {
                     index.damaged.push((name, "has another size than recorded".to_owned()));
                 }
-                Some(record) if record.look == look => drop(index.files.insert(name, record.clone())),
-                Some(record) => index.look_again(&path, name, record)?,
+                None => index.look_again(&path, name, &records)?,
             }
         }
         Ok(index)
     }
 
     /// A file of the same size that was touched since is read: copied pools look new and are what they were.
-    fn look_again(&mut self, path: &Path, name: String, record: &FileRecord) -> io::Result<()> {
+    fn look_again(&mut self, path: &Path, name: String, records: &[FileRecord]) -> io::Result<()> {
         let look = Look::settled(path)?;
         let (hash, size) = match atomic::hash_file(path) {
             Ok(found) => found,
@@ -117,10 +126,11 @@ impl Index {
                 return Ok(());
             }
         };
-        if (*hash.as_bytes(), size) != (record.hash, record.size) {
+        let same = |record: &&FileRecord| (*hash.as_bytes(), size) == (record.hash, record.size);
+        let Some(record) = records.iter().rfind(same) else {
             self.damaged.push((name, "has the size but not the content that was recorded".to_owned()));
             return Ok(());
-        }
+        };
         let record = FileRecord { look, ..record.clone() };
         if look != Look::default() {
             self.write(&header(&name, &record, SAME_ENTRIES), std::iter::empty())?;
@@ -129,22 +139,31 @@ impl Index {
         Ok(())
     }
 
+    /// Records a raw file that is there as it is now. What was recorded of it before stays, as evidence of what it was.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn record_again(&mut self, folder: &ServerFolder, name: &str) -> io::Result<()> {
+        self.damaged.retain(|(damaged, _)| damaged != name);
+        self.adopt(&folder.raw().join(name), name)
+    }
+
+    /// Cuts off what is no longer sound.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn mend(&mut self) -> io::Result<()> {
+        self.open_file().map(|_| ())
+    }
+
     /// How many entries are recorded of each scale; looks at no raw file and writes nothing.
     ///
     /// # Errors
     /// Whatever the file system says.
     pub fn recorded(folder: &ServerFolder) -> io::Result<BTreeMap<String, u64>> {
         let mut scales = BTreeMap::new();
-        let entries = match fs::read_dir(folder.index()) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(scales),
-            Err(error) => return Err(error),
-        };
-        for path in entries.map(|entry| entry.map(|entry| entry.path())) {
-            let path = path?;
-            let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".index"));
-            let Some(scale) = name.filter(|name| !name.starts_with('.')) else { continue };
-            let (files, _) = read_segments(&path)?;
+        for (scale, path) in index_files(folder)? {
+            let files: BTreeMap<String, FileRecord> = read_segments(&path)?.all.into_iter().collect();
             let mut file = File::open(&path)?;
             let mut held = HashSet::new();
             for record in files.values() {
@@ -152,7 +171,7 @@ impl Index {
                     held.insert(identity);
                 })?;
             }
-            scales.insert(scale.to_owned(), held.len() as u64);
+            scales.insert(scale, held.len() as u64);
         }
         Ok(scales)
     }
@@ -332,30 +351,114 @@ fn header(name: &str, record: &FileRecord, count: u64) -> Vec<u8> {
     out
 }
 
-/// What the index records of each raw file, and where its sound part ends; 0 when nothing of it is sound.
-fn read_segments(path: &Path) -> io::Result<(BTreeMap<String, FileRecord>, u64)> {
-    let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
+/// All that was ever recorded of the raw files of one scale, those that are gone included: never rewritten, so the
+/// first record of a file says what it was when it was archived or adopted.
+#[derive(Debug)]
+pub struct History {
+    path: PathBuf,
+    segments: Vec<(String, FileRecord)>,
+    /// There is an index at all.
+    pub found: bool,
+    /// All of it is sound.
+    pub whole: bool,
+}
+
+impl History {
+    /// # Errors
+    /// Whatever the file system says, except that there is no index.
+    pub fn read(folder: &ServerFolder, scale: &ScaleName) -> io::Result<Self> {
+        let path = path_of(folder, scale);
+        let Segments { all, end, length } = read_segments(&path)?;
+        Ok(Self { found: path.exists(), whole: end == length, path, segments: all })
+    }
+
+    /// The first record of each raw file, by name.
+    #[must_use]
+    pub fn first(&self) -> BTreeMap<&str, &FileRecord> {
+        let mut first = BTreeMap::new();
+        for (name, record) in &self.segments {
+            first.entry(name.as_str()).or_insert(record);
+        }
+        first
+    }
+
+    /// Calls `use_entry` with every entry that was ever recorded, and the raw file it stood in.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn each(&self, mut use_entry: impl FnMut(&str, Identity)) -> io::Result<()> {
+        for (name, record) in self.segments.iter().filter(|(_, record)| record.count > 0) {
+            each_at(&mut File::open(&self.path)?, record, |identity| use_entry(name, identity))?;
+        }
+        Ok(())
+    }
+
+    /// Scales that have an index.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn scales(folder: &ServerFolder) -> io::Result<BTreeSet<ScaleName>> {
+        Ok(index_files(folder)?.into_iter().filter_map(|(scale, _)| ScaleName::new(&scale).ok()).collect())
+    }
+}
+
+fn path_of(folder: &ServerFolder, scale: &ScaleName) -> PathBuf {
+    folder.index().join(format!("{scale}.index"))
+}
+
+/// Name of the scale and path of each index.
+fn index_files(folder: &ServerFolder) -> io::Result<Vec<(String, PathBuf)>> {
+    let entries = match fs::read_dir(folder.index()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".index"));
+        if let Some(scale) = name.filter(|name| !name.starts_with('.')) {
+            files.push((scale.to_owned(), path.clone()));
+        }
+    }
+    Ok(files)
+}
+
+/// What an index file holds.
+struct Segments {
+    /// In the order they were recorded.
+    all: Vec<(String, FileRecord)>,
+    /// Where its sound part ends; 0 when nothing of it is sound.
+    end: u64,
+    length: u64,
+}
+
+fn read_segments(path: &Path) -> io::Result<Segments> {
+    let mut all: Vec<(String, FileRecord)> = Vec::new();
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((files, 0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Segments { all, end: 0, length: 0 }),
         Err(error) => return Err(error),
     };
     let length = file.metadata()?.len();
     let mut source = Summing { source: BufReader::with_capacity(1 << 16, file), sum: crc32fast::Hasher::new(), at: 0 };
     let mut magic = [0; 8];
     if source.read_exact(&mut magic).is_err() || magic != *MAGIC {
-        return Ok((files, 0));
+        return Ok(Segments { all, end: 0, length });
     }
     let mut end = source.at;
+    let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     while let Ok((name, record)) = read_segment(&mut source, length) {
+        let known = places.entry(name.clone()).or_default();
         if record.count != SAME_ENTRIES {
-            files.insert(name, record);
-        } else if let Some(known) = files.get_mut(&name).filter(|known| known.hash == record.hash) {
-            known.look = record.look;
+            known.push(all.len());
+            all.push((name, record));
+        } else if let Some(&place) = known.iter().rfind(|&&place| all[place].1.hash == record.hash) {
+            all[place].1.look = record.look;
         }
         end = source.at;
     }
-    Ok((files, end))
+    Ok(Segments { all, end, length })
 }
 
 fn read_segment(source: &mut Summing, length: u64) -> io::Result<(String, FileRecord)> {
@@ -480,6 +583,15 @@ mod tests {
         fs::write(&raw, r#"[{"id":1},{"id":2}]"#).unwrap();
         let changed = Index::open(&server, &scale).unwrap();
         assert_eq!((changed.files.len(), changed.damaged.len()), (0, 1));
+        let mut accepted = changed;
+        accepted.record_again(&server, "OA_2026-11-23_08-00-00.json").unwrap();
+        assert_eq!((accepted.files.len(), accepted.damaged.len(), accepted.highest()), (1, 0, 2));
+        assert_eq!(Index::open(&server, &scale).unwrap().highest(), 2);
+        let history = History::read(&server, &scale).unwrap();
+        assert_eq!(history.first()["OA_2026-11-23_08-00-00.json"].count, 1);
+        fs::write(&raw, r#"[{"id":1}]"#).unwrap();
+        let restored = Index::open(&server, &scale).unwrap();
+        assert_eq!((restored.highest(), restored.damaged.len()), (1, 0));
         fs::remove_file(&raw).unwrap();
         let gone = Index::open(&server, &scale).unwrap();
         assert_eq!((gone.files.len(), gone.damaged.len(), gone.gone.len()), (0, 0, 1));

@@ -1,6 +1,6 @@
 //! deletions.jsonl: what was meant to be deleted on the server, what was sent, what is confirmed. Only ever appended to.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -314,6 +314,62 @@ pub fn confirmed(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet
         Step::Intended | Step::Sent => {}
     })?;
     Ok(gone)
+}
+
+/// Numbers of the lines that cannot be read, from 1; none when there is no ledger.
+///
+/// # Errors
+/// Whatever the file system says, except that there is no ledger yet.
+pub fn unreadable_lines(folder: &ServerFolder) -> io::Result<Vec<usize>> {
+    let file = match File::open(folder.deletions()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut unreadable = Vec::new();
+    for (number, line) in BufReader::new(file).split(b'\n').enumerate() {
+        let line = line?;
+        let sound = |line: &Line<'_>| blake3::Hash::from_hex(&line.hash).is_ok();
+        if !line.is_empty() && !serde_json::from_slice::<Line<'_>>(&line).is_ok_and(|line| sound(&line)) {
+            unreadable.push(number + 1);
+        }
+    }
+    Ok(unreadable)
+}
+
+/// Scales that any line names.
+///
+/// # Errors
+/// Whatever the file system says, except that there is no ledger yet.
+pub fn scales(folder: &ServerFolder) -> io::Result<BTreeSet<ScaleName>> {
+    let file = match File::open(folder.deletions()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(error),
+    };
+    let mut scales = BTreeSet::new();
+    for line in BufReader::new(file).split(b'\n') {
+        if let Ok(line) = serde_json::from_slice::<Line<'_>>(&line?)
+            && !scales.contains(line.scale)
+        {
+            scales.extend(ScaleName::new(line.scale));
+        }
+    }
+    Ok(scales)
+}
+
+/// Entries of a scale that were to be deleted, and so stood in the archive then; true for those that were seen to be
+/// gone from the server.
+///
+/// # Errors
+/// Whatever the file system says, except that there is no ledger yet.
+pub fn archived(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashMap<Identity, bool>> {
+    let mut all = HashMap::new();
+    each_line(folder, scale, 0, |_, step, identity| {
+        let gone = all.entry(identity).or_insert(false);
+        *gone = step == Step::Confirmed || (*gone && step != Step::Failed);
+    })?;
+    Ok(all)
 }
 
 fn each_line(

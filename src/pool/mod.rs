@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod atomic;
+pub mod audit;
 pub mod batches;
 pub mod benchmark;
 pub mod identity;

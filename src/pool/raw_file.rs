@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::study::entry::Broken;
-use crate::study::salvage::{self, Piece};
+use crate::study::salvage::{self, Damage, Piece};
 
 /// Calls `use_entry` with the id and bytes of each entry of a raw file.
 ///
@@ -23,6 +23,10 @@ pub struct Reading {
     pub size: u64,
     /// The first damage; all entries that are whole were given out.
     pub result: Result<(), Broken>,
+    /// In how many places it is damaged.
+    pub places: u64,
+    /// So many bytes belong to no whole entry.
+    pub lost: u64,
 }
 
 /// As [`each_entry`], with the hash of the whole file, from one reading. Asks the kernel to read from the device
@@ -35,13 +39,18 @@ pub fn read_back(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> io::
     // Advice only; a file system that cannot follow it still gives the file's bytes.
     let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
     let mut source = Hashing { file, hasher: blake3::Hasher::new(), size: 0 };
-    let result = match each_entry_of(&mut source, use_entry) {
+    let (mut places, mut lost) = (0, 0);
+    let count = |damage: &Damage<'_>| {
+        places += 1;
+        lost += damage.bytes.len() as u64;
+    };
+    let result = match pieces_of(&mut source, use_entry, count) {
         Err(Broken::Io(error)) => return Err(error),
         result => result,
     };
     // Damage ends the entries, not the bytes.
     io::copy(&mut source, &mut io::sink())?;
-    Ok(Reading { hash: source.hasher.finalize(), size: source.size, result })
+    Ok(Reading { hash: source.hasher.finalize(), size: source.size, result, places, lost })
 }
 
 struct Hashing {
@@ -59,11 +68,22 @@ impl Read for Hashing {
     }
 }
 
-fn each_entry_of(source: impl Read, mut use_entry: impl FnMut(Option<i64>, &[u8])) -> Result<(), Broken> {
+fn each_entry_of(source: impl Read, use_entry: impl FnMut(Option<i64>, &[u8])) -> Result<(), Broken> {
+    pieces_of(source, use_entry, |_| {})
+}
+
+fn pieces_of(
+    source: impl Read,
+    mut use_entry: impl FnMut(Option<i64>, &[u8]),
+    mut use_damage: impl FnMut(&Damage<'_>),
+) -> Result<(), Broken> {
     let mut broken = None;
     salvage::each(source, |piece| match piece {
         Piece::Object { id, bytes, .. } => use_entry(id, bytes),
-        Piece::Damage(damage) => drop(broken.get_or_insert(Broken::Shape { at: damage.at, what: damage.why })),
+        Piece::Damage(damage) => {
+            use_damage(&damage);
+            broken.get_or_insert(Broken::Shape { at: damage.at, what: damage.why });
+        }
     })
     .map_err(Broken::Io)?;
     broken.map_or(Ok(()), Err)
