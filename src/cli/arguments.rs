@@ -62,6 +62,8 @@ pub enum Command {
     Status(JsonArguments),
     /// Look over configuration, keys, pool and mail; writes nothing
     Check(CheckArguments),
+    /// Hold the raw archive against its recorded hashes, save what damaged files still have, and make again what was lost
+    Recover(RecoverArguments),
     /// Recompute the hashes of outputs and their whole ancestry, and say what differs
     Verify(VerifyArguments),
     /// Past runs; one run's tasks
@@ -234,6 +236,25 @@ pub struct CheckArguments {
     pub online: bool,
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RecoverArguments {
+    /// A server's name, or `.` for all ready ones
+    #[arg(value_name = "SERVER")]
+    pub server: Option<String>,
+    /// A scale's name, or `.`
+    #[arg(value_name = "SCALE")]
+    pub scale: Option<String>,
+    /// What was found, as one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Only what differs
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Wait for another run's end, at most DURATION, instead of exiting 75
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "inf")]
+    pub wait: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

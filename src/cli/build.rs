@@ -147,7 +147,7 @@ fn carry_out(project: &Project, tasks: &Tasks, request: Request, options: &RunOp
         explain: options.explain,
         json: options.json,
         trace: options.trace.clone(),
-        wait: wait(options)?,
+        wait: duration(options.wait.as_deref())?,
         ..request
     };
     end(crate::run::build(project, tasks, &request), options)
@@ -160,26 +160,44 @@ fn carry_out(project: &Project, tasks: &Tasks, request: Request, options: &RunOp
 pub fn end(result: Result<Summary, Refusal>, options: &RunOptions) -> Result<Exit, Fault> {
     let summary = match result {
         Ok(summary) => summary,
-        Err(Refusal::Locked(holder)) => {
-            if !options.quiet {
-                let holder = if holder.is_empty() { String::new() } else { format!(" ({holder})") };
-                eprintln!("another run is at work here{holder}; try again when it is done, or wait for it with --wait");
-            }
-            return Ok(Exit::Locked);
-        }
-        Err(Refusal::Unknown(message)) => return Err(Fault::usage(message)),
-        Err(Refusal::Io(path, error)) => return Err(Fault::failed(format!("{}: {error}", path.display()))),
+        Err(refusal) => return refused(refusal, options.quiet),
     };
     if !summary.unknown.is_empty() {
         return Err(Fault::usage(summary.unknown.join("\nerror: ")));
     }
-    Ok(match (summary.outcome, summary.stop) {
+    Ok(match exit_of(&summary) {
+        Exit::Done if options.strict && summary.warnings > 0 => Exit::Warnings,
+        exit => exit,
+    })
+}
+
+/// How a call ends that could not begin.
+///
+/// # Errors
+/// All but the lock of another run, which is told here.
+pub fn refused(refusal: Refusal, quiet: bool) -> Result<Exit, Fault> {
+    match refusal {
+        Refusal::Locked(holder) => {
+            if !quiet {
+                let holder = if holder.is_empty() { String::new() } else { format!(" ({holder})") };
+                eprintln!("another run is at work here{holder}; try again when it is done, or wait for it with --wait");
+            }
+            Ok(Exit::Locked)
+        }
+        Refusal::Unknown(message) => Err(Fault::usage(message)),
+        Refusal::Io(path, error) => Err(Fault::failed(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// How a call ends whose run did.
+#[must_use]
+pub fn exit_of(summary: &Summary) -> Exit {
+    match (summary.outcome, summary.stop) {
         (RunOutcome::Interrupted, Some(Stop::Terminate)) => Exit::Terminated,
         (RunOutcome::Interrupted, _) => Exit::Interrupted,
         (RunOutcome::Failed, _) => Exit::Failed,
-        (RunOutcome::Ok, _) if options.strict && summary.warnings > 0 => Exit::Warnings,
         (RunOutcome::Ok, _) => Exit::Done,
-    })
+    }
 }
 
 fn loudness(options: &RunOptions) -> Loudness {
@@ -190,8 +208,12 @@ fn loudness(options: &RunOptions) -> Loudness {
     }
 }
 
-fn wait(options: &RunOptions) -> Result<Duration, Fault> {
-    match options.wait.as_deref() {
+/// How long to wait for another run's end, as `--wait` says.
+///
+/// # Errors
+/// When it is no duration.
+pub fn duration(wait: Option<&str>) -> Result<Duration, Fault> {
+    match wait {
         None => Ok(Duration::ZERO),
         Some("inf") => Ok(Duration::from_secs(u64::from(u32::MAX))),
         Some(text) => humantime::parse_duration(text)

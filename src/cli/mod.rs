@@ -14,6 +14,7 @@ pub mod init;
 pub mod keys;
 pub mod list;
 pub mod man;
+pub mod recover;
 pub mod report;
 pub mod runs;
 pub mod schema;
@@ -135,6 +136,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Fault> {
         Command::Graph(a) => graph::run(project, a),
         Command::Status(a) => status::run(project, a),
         Command::Check(a) => check::run(project, a),
+        Command::Recover(a) => recover::run(project, a),
         Command::Verify(a) => verify::run(project, a),
         Command::Runs(a) => runs::run(project, a),
         Command::Demo(a) => demo::run(project, a),

@@ -382,12 +382,19 @@ impl History {
         first
     }
 
-    /// Calls `use_entry` with every entry that was ever recorded, and the raw file it stood in.
+    /// The highest id that was ever recorded; 0 for none.
+    #[must_use]
+    pub fn highest(&self) -> i64 {
+        self.segments.iter().filter_map(|(_, record)| record.highest).max().unwrap_or_default().max(0)
+    }
+
+    /// Calls `use_entry` with every entry that first stood in a raw file, and the name of that file. What a file held
+    /// after it was changed is no evidence.
     ///
     /// # Errors
     /// Whatever the file system says.
     pub fn each(&self, mut use_entry: impl FnMut(&str, Identity)) -> io::Result<()> {
-        for (name, record) in self.segments.iter().filter(|(_, record)| record.count > 0) {
+        for (name, record) in self.first().into_iter().filter(|(_, record)| record.count > 0) {
             each_at(&mut File::open(&self.path)?, record, |identity| use_entry(name, identity))?;
         }
         Ok(())

@@ -337,6 +337,27 @@ pub fn unreadable_lines(folder: &ServerFolder) -> io::Result<Vec<usize>> {
     Ok(unreadable)
 }
 
+/// Whether the ledger, or what it was at some earlier line, has this hash: only ever appended to, it has to.
+///
+/// # Errors
+/// Whatever the file system says, except that there is no ledger.
+pub fn begins_with(folder: &ServerFolder, hash: [u8; 32]) -> io::Result<bool> {
+    let file = match File::open(folder.deletions()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let (mut lines, mut hasher, mut bytes) = (BufReader::new(file), blake3::Hasher::new(), Vec::new());
+    while lines.read_until(b'\n', &mut bytes)? > 0 {
+        hasher.update(&bytes);
+        if *hasher.finalize().as_bytes() == hash {
+            return Ok(true);
+        }
+        bytes.clear();
+    }
+    Ok(false)
+}
+
 /// Scales that any line names.
 ///
 /// # Errors

@@ -94,6 +94,22 @@ impl TableWriter {
     }
 }
 
+/// The ids of a table's rows, unsorted; none when it has no such column.
+///
+/// # Errors
+/// Whatever the file system or the CSV says.
+pub fn entry_ids(path: &Path) -> Result<Vec<i64>, csv::Error> {
+    let mut table = TableReader::open(path)?;
+    let Some(column) = table.column("id") else { return Ok(Vec::new()) };
+    let mut ids = Vec::new();
+    let mut record = csv::ByteRecord::new();
+    while table.next_bytes(&mut record)? {
+        let cell = record.get(column).and_then(|cell| std::str::from_utf8(cell).ok());
+        ids.extend(cell.and_then(|cell| cell.parse::<i64>().ok()));
+    }
+    Ok(ids)
+}
+
 /// The first of some columns that a row fills.
 #[must_use]
 pub fn filled<'r>(record: &'r StringRecord, columns: &[usize]) -> &'r str {

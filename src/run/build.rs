@@ -1,7 +1,7 @@
 //! One run from beginning to end: the locks, the state, the schedule, and what is told afterwards.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::Project;
 use crate::logging;
@@ -24,35 +24,54 @@ use crate::tasks::Tasks;
 /// # Errors
 /// [`Refusal`]: nothing was run.
 pub fn build(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summary, Refusal> {
-    let result = carry_out(project, tasks, request);
+    let result = hold(project, request.wait).and_then(|lock| {
+        let summary = carry_out(project, tasks, request, &lock)?;
+        lock.release();
+        Ok(summary)
+    });
     if let Err(Refusal::Io(path, error)) = &result {
         alarm::no_run(project, path, error);
     }
     result
 }
 
-fn carry_out(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summary, Refusal> {
-    let start = Instant::now();
-    let (home, runs, pool) = (home(project), runs_folder(project), project.pool());
+/// Takes the locks of a run.
+///
+/// # Errors
+/// [`Refusal`]: nothing may be written.
+pub fn hold(project: &Project, wait: Duration) -> Result<Lock, Refusal> {
+    let (home, pool) = (home(project), project.pool());
     let make = |folder: &Path, mode| atomic::create_folder(folder, mode).map_err(|e| Refusal::Io(folder.to_owned(), e));
-    make(&runs, atomic::PRIVATE)?;
+    make(&runs_folder(project), atomic::PRIVATE)?;
     make(&pool, atomic::SHARED)?;
     let locks = [home.join("lock"), pool.join(".lock")];
-    let lock = Lock::take(&locks, request.wait).map_err(|refused| match refused {
+    Lock::take(&locks, wait).map_err(|refused| match refused {
         Refused::Held(holder) => Refusal::Locked(holder),
         Refused::Io(path, error) => Refusal::Io(path, error),
-    })?;
-    let state = home.join("state");
+    })
+}
+
+/// As [`build`], under locks that the caller has taken and gives back.
+///
+/// # Errors
+/// [`Refusal`]: nothing was run.
+pub fn carry_out(project: &Project, tasks: &Tasks, request: &Request, lock: &Lock) -> Result<Summary, Refusal> {
+    let start = Instant::now();
+    let (runs, pool, state) = (runs_folder(project), project.pool(), home(project).join("state"));
     let failed = |error| Refusal::Io(state.clone(), error);
     if lock.after_kill {
         sweep(project);
     }
-    let (store, facts) = std::thread::scope(|scope| {
+    let (store, mut facts) = std::thread::scope(|scope| {
         let store = scope.spawn(|| Store::read(&state));
         let facts = facts::look(project);
         (store.join(), facts)
     });
     let mut store = store.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(failed)?;
+    if request.pool_only {
+        facts::close_to_the_network(&mut facts);
+        store.distrust();
+    }
     store.open_for_writing(&state).map_err(failed)?;
     let signals = Signals::watch().map_err(|error| Refusal::Io(PathBuf::from("signal handlers"), error))?;
     let id = run_id();
@@ -69,6 +88,9 @@ fn carry_out(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
         );
     }
     let targets = request.targets.iter().map(|target| target.text.clone()).collect();
+    for finding in &request.findings {
+        tracing::error!("{finding}");
+    }
     teller.event(&Event::RunStarted { targets, version: env!("CARGO_PKG_VERSION"), pid: std::process::id() });
     let mut scheduler = Scheduler::new(project, tasks, request, &id, facts, store, teller, start);
     let mut summary = scheduler.run(&signals);
@@ -86,7 +108,6 @@ fn carry_out(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summ
         scheduler.trace.write(path).map_err(|error| Refusal::Io(path.clone(), error))?;
     }
     history::sweep(&runs, project.pipeline.logs.keep_runs);
-    lock.release();
     scheduler.retire();
     Ok(summary)
 }

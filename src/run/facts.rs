@@ -39,7 +39,7 @@ pub fn look_at(project: &Project, server: &Server) -> ServerFacts {
     });
     each_name(&folder.active(), |name| {
         // What the first generation's recovery left is derived from other files.
-        if let Some(dated) = table_name(name).filter(|_| !name.contains("_recovered_"))
+        if let Some(dated) = table_name(name)
             && let Some(files) = files_of(&mut scales, dated.scale, dated.date)
         {
             files.active.push(name.into());
@@ -85,6 +85,13 @@ pub fn add_listing(facts: &mut ServerFacts, listing: &[Listed]) {
         let scale = facts.scales.entry(listed.name.clone()).or_default();
         scale.listed = Some(listed.size);
         scale.deleteable = Some(listed.deleteable);
+    }
+}
+
+/// As if no server was ready: nobody is asked.
+pub fn close_to_the_network(facts: &mut Facts) {
+    for server in facts.servers.values_mut() {
+        server.ready = false;
     }
 }
 

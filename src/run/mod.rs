@@ -17,6 +17,7 @@ pub mod preview;
 pub mod progress;
 pub mod prune;
 pub mod queue;
+pub mod recovery;
 pub mod request;
 pub mod schedule;
 pub mod signals;
@@ -24,6 +25,7 @@ pub mod summary;
 pub mod teller;
 pub mod trace;
 pub mod verdict;
+pub mod verification;
 pub mod worker;
 
 #[cfg(test)]

@@ -35,4 +35,8 @@ pub struct Request {
     pub prune: bool,
     /// Lines of the log files as JSON or text, against Pipeline.toml's `[logs]`.
     pub log_json: Option<bool>,
+    /// A recovery: no server is asked, and every byte of the pool is read, whatever earlier runs saw of it.
+    pub pool_only: bool,
+    /// What was found before the run, for its log.
+    pub findings: Vec<String>,
 }

@@ -104,6 +104,11 @@ impl Store {
         self.damaged
     }
 
+    /// Forgets how files looked, so that each is read again; what they held stays known.
+    pub fn distrust(&mut self) {
+        self.seen.clear();
+    }
+
     /// Opens the file for the changes of this run; a damaged end is cut off now.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod kills;
 mod ops;
 mod own_commands;
 mod planted;
+mod recovery;
 mod site;
 mod smtp;
 mod soak;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::pool::atomic;
-use crate::pool::table::TableReader;
+use crate::pool::table;
 use crate::task::Warning;
 
 /// Keeps the table at `active` beside its place as `<Scale>_recovered_<date>.csv` when it has ids that are not among
@@ -14,36 +14,23 @@ use crate::task::Warning;
 /// # Errors
 /// Whatever the file system says.
 pub fn keep(active: &Path, ids: &[i64]) -> io::Result<Option<Warning>> {
-    let Ok(old) = entry_ids(active) else { return Ok(None) };
+    let Ok(old) = table::entry_ids(active) else { return Ok(None) };
     let lost: BTreeSet<i64> = old.into_iter().filter(|id| ids.binary_search(id).is_err()).collect();
     let Some(first) = lost.first() else { return Ok(None) };
     let copy = copy_name(active);
     // An older copy that has all of these stays.
-    let kept: BTreeSet<i64> = entry_ids(&copy).unwrap_or_default().into_iter().collect();
+    let kept: BTreeSet<i64> = table::entry_ids(&copy).unwrap_or_default().into_iter().collect();
     if !lost.is_subset(&kept) {
         atomic::write(&copy, atomic::PRIVATE, &std::fs::read(active)?)?;
     }
     let message = format!(
         "{} entries, id {first} first, stood in {} and are in no raw file of that day any more; the table as it was is \
-         kept as {}; compare the two, and restore the raw file from a backup",
+         kept as {}; `mtdata recover` says what is lost; restore the raw file from a backup",
         lost.len(),
         active.display(),
         copy.display()
     );
     Ok(Some(Warning { code: "entries_gone", message, critical: true }))
-}
-
-/// The ids of a table's rows, unsorted; none when it has no such column.
-fn entry_ids(path: &Path) -> Result<Vec<i64>, csv::Error> {
-    let mut table = TableReader::open(path)?;
-    let Some(column) = table.column("id") else { return Ok(Vec::new()) };
-    let mut ids = Vec::new();
-    let mut record = csv::ByteRecord::new();
-    while table.next_bytes(&mut record)? {
-        let cell = record.get(column).and_then(|cell| std::str::from_utf8(cell).ok());
-        ids.extend(cell.and_then(|cell| cell.parse::<i64>().ok()));
-    }
-    Ok(ids)
 }
 
 /// `OA_recovered_2026-11-23.csv` for `OA_2026-11-23.csv`.

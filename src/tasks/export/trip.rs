@@ -95,7 +95,9 @@ impl<'t> Trip<'t> {
         for (name, why) in &index.damaged {
             self.warn(
                 "raw_damaged",
-                format!("{name}: {why}; `mtdata verify` shows what else differs; restore it from a backup"),
+                format!(
+                    "{name}: {why}; `mtdata recover` says what is lost and saves the rest; restore it from a backup"
+                ),
                 true,
             );
         }
@@ -103,7 +105,8 @@ impl<'t> Trip<'t> {
             let more = index.gone.len() - 1;
             let others = if more > 0 { format!(" and {more} others are") } else { " is".to_owned() };
             let message = format!(
-                "{first}{others} no longer in {}; restore from a backup, or, if that was meant, remove {}",
+                "{first}{others} no longer in {}; `mtdata recover` says what is lost by it; restore from a backup, or, if \
+                 that was meant, remove {}",
                 self.folder.raw().display(),
                 self.folder.index().join(format!("{}.index", self.scale)).display()
             );
