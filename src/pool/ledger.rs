@@ -363,19 +363,12 @@ pub fn begins_with(folder: &ServerFolder, hash: [u8; 32]) -> io::Result<bool> {
 /// # Errors
 /// Whatever the file system says, except that there is no ledger yet.
 pub fn scales(folder: &ServerFolder) -> io::Result<BTreeSet<ScaleName>> {
-    let file = match File::open(folder.deletions()) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(error) => return Err(error),
-    };
     let mut scales = BTreeSet::new();
-    for line in BufReader::new(file).split(b'\n') {
-        if let Ok(line) = serde_json::from_slice::<Line<'_>>(&line?)
-            && !scales.contains(line.scale)
-        {
+    each_line(folder, None, 0, |line, _| {
+        if !scales.contains(line.scale) {
             scales.extend(ScaleName::new(line.scale));
         }
-    }
+    })?;
     Ok(scales)
 }
 
@@ -386,9 +379,9 @@ pub fn scales(folder: &ServerFolder) -> io::Result<BTreeSet<ScaleName>> {
 /// Whatever the file system says, except that there is no ledger yet.
 pub fn archived(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashMap<Identity, bool>> {
     let mut all = HashMap::new();
-    each_line(folder, scale, 0, |_, step, identity| {
+    each_line(folder, Some(scale), 0, |line, identity| {
         let gone = all.entry(identity).or_insert(false);
-        *gone = step == Step::Confirmed || (*gone && step != Step::Failed);
+        *gone = line.step == Step::Confirmed || (*gone && line.step != Step::Failed);
     })?;
     Ok(all)
 }

@@ -182,6 +182,8 @@ impl<'p> Patient<'p> {
     /// Mends the records that raw files can tell.
     fn new(server: &'p Server, scope: &'p Scope, audit: Audit, ledger: Option<Content>) -> io::Result<Self> {
         let folder = ServerFolder::new(&server.path);
+        // Before there is an index again: that there is none tells that these marks are gone, too.
+        ledger::reopen(&folder)?;
         let (mended, records, notes) = (BTreeSet::new(), Vec::new(), Vec::new());
         let mut patient = Self { server, folder, scale: scope.scale.as_ref(), audit, mended, records, notes };
         let highest = patient.mend_indexes()?;

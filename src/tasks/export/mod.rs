@@ -112,6 +112,7 @@ impl Export {
         if benchmark::is_lost(&folder) {
             recompute_marks(&folder, &tables, manner.voice)?;
         }
+        refresh_marks(&folder, &tables).map_err(|error| Failure::write(&benchmark::path(&folder), &error))?;
         if !schedule::is_kept(&folder) {
             line.schedule.call_once(|| schedule::keep(server, client, manner));
         }
@@ -163,6 +164,17 @@ impl Task for Export {
             _ => Err(Failure::new(FailureKind::Internal, "an export without server and scale")),
         }
     }
+}
+
+/// What the server now says of tables that may not be fetched in this run: a recovery had no listing to ask.
+fn refresh_marks(folder: &ServerFolder, tables: &[Listed]) -> std::io::Result<()> {
+    let old = benchmark::read(folder);
+    let fresh = |table: &Listed| {
+        let mark = old.get(&table.name).filter(|mark| mark.deleteable != table.deleteable)?;
+        Some((table.name.clone(), Mark { deleteable: table.deleteable, ..*mark }))
+    };
+    let changed: BTreeMap<ScaleName, Mark> = tables.iter().filter_map(fresh).collect();
+    if changed.is_empty() { Ok(()) } else { benchmark::put_all(folder, &changed) }
 }
 
 /// benchMark.json is gone although raw files are there: made again from them, and told.
