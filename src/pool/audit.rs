@@ -181,9 +181,12 @@ impl FileAudit {
     }
 }
 
-/// Raw files by scale, and the names that are none.
-fn list(raw: &Path) -> io::Result<(BTreeMap<ScaleName, BTreeSet<String>>, Vec<String>)> {
-    let (mut named, mut foreign): (BTreeMap<ScaleName, BTreeSet<String>>, Vec<String>) = Default::default();
+/// Names of raw files by scale.
+type Named = BTreeMap<ScaleName, BTreeSet<String>>;
+
+/// Raw files, and the names that are none.
+fn list(raw: &Path) -> io::Result<(Named, Vec<String>)> {
+    let (mut named, mut foreign) = (Named::new(), Vec::new());
     let entries = match fs::read_dir(raw) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((named, foreign)),

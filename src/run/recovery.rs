@@ -487,7 +487,7 @@ fn kept_in(active: &Path, scale: &ScaleName, ids: &BTreeSet<i64>) -> io::Result<
     let copy = format!("{scale}_recovered_");
     let of_scale = |name: &String| {
         table_name(name).is_some_and(|dated| dated.scale == scale.as_str())
-            || (name.starts_with(&copy) && name.ends_with(".csv"))
+            || name.strip_suffix(".csv").is_some_and(|stem| stem.starts_with(&copy))
     };
     let entries = match std::fs::read_dir(active) {
         Ok(entries) => entries,

@@ -354,10 +354,7 @@ mod tests {
             vec![lost(Some("OA_2015-08-25.csv"), false, true), lost(None, true, true), lost(None, false, true)];
         let page = found.page();
         for text in ["still stands in `OA_2015-08-25.csv`", "another content of this id", "gone from the server, too"] {
-            assert!(
-                page.contains(&format!("- OA 7, of `OA_Aug_25_2015_08_54_35.json`; ")) && page.contains(text),
-                "{page}"
-            );
+            assert!(page.contains("- OA 7, of `OA_Aug_25_2015_08_54_35.json`; ") && page.contains(text), "{page}");
         }
         assert_eq!(found.differences(), 3);
     }
