@@ -12,8 +12,8 @@ use crate::pool::atomic;
 
 /// So many letters wait at most; a mail server that is gone for weeks must not fill the disk.
 const MOST_LETTERS: usize = 50;
-/// The file takes at least so many bytes, so that a full disk still has room for the news that it is full.
-const ROOM: usize = 8192;
+/// The file has at least so many bytes to spare, so that a full disk still has room for the news that it is full.
+const ROOM: usize = 1 << 14;
 
 /// All that alerts remember between runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,16 +52,17 @@ impl Memory {
     /// Whatever the file system says.
     pub fn store(&self, path: &Path) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(&Self { v: 1, ..self.clone() })?;
+        let needed = bytes.len();
         // White space after the object is JSON, too.
-        bytes.resize(bytes.len().next_multiple_of(ROOM) - 1, b' ');
-        bytes.push(b'\n');
+        bytes.resize((needed + ROOM).next_multiple_of(ROOM), b' ');
         let Err(error) = atomic::write(path, atomic::PRIVATE, &bytes) else { return Ok(()) };
         let Ok(mut file) = OpenOptions::new().write(true).open(path) else { return Err(error) };
-        if file.metadata()?.len() < bytes.len() as u64 {
+        let room = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        if room < needed {
             return Err(error);
         }
+        bytes.resize(room, b' ');
         file.write_all(&bytes)?;
-        file.set_len(bytes.len() as u64)?;
         file.sync_all()
     }
 }

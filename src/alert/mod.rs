@@ -89,7 +89,8 @@ pub fn dispatch(alerts: Option<&Alerts>, home: &Path, round: &Round<'_>, now: Da
             outcome.warnings.push(format!("what was told cannot be kept, {}: {error}", path.display()));
         }
     };
-    if memory != before {
+    // A first good run makes the file, too: on a disk that is full later there would be no room for it.
+    if memory != before || !path.exists() {
         store(&memory, &mut outcome);
     }
     if let (Some(mail), false) = (&alerts.mail, memory.letters.is_empty()) {

@@ -30,6 +30,8 @@ pub fn tell(project: &Project, scheduler: &mut Scheduler<'_>, summary: &mut Summ
     let now = Utc::now();
     let pulses = feel(project, scheduler, now);
     summary.troubles.extend(quiet_troubles(project, &pulses, now));
+    let broken = scheduler.broken_state.as_ref().map(|error| own_trouble(&home(project).join("state"), error));
+    summary.troubles.extend(broken);
     if project.alerts.is_none() {
         return;
     }
@@ -107,21 +109,25 @@ fn quiet_troubles(project: &Project, pulses: &Pulses, now: DateTime<Utc>) -> Vec
     troubles
 }
 
-/// Tells people that a run could not even begin, or could not keep what it did.
-pub fn no_run(project: &Project, path: &Path, error: &io::Error) {
-    let trouble = Trouble {
+/// Of the run itself, whatever it was to do.
+fn own_trouble(path: &Path, error: &io::Error) -> Trouble {
+    Trouble {
         server: None,
         target: RUN.to_owned(),
         code: "write".to_owned(),
-        message: format!("nothing could be run, {}: {error}", path.display()),
+        message: format!("a run could not begin, or could not keep what it did, {}: {error}", path.display()),
         advice: None,
         tail: Vec::new(),
         passing: false,
-    };
+    }
+}
+
+/// Tells people that a run could not even begin, or could not keep what it did.
+pub fn no_run(project: &Project, path: &Path, error: &io::Error) {
     let round = Round {
         run: "that did not begin",
         project: &project.pipeline.root,
-        troubles: &[trouble],
+        troubles: &[own_trouble(path, error)],
         is_well: &|_| false,
         good: false,
     };

@@ -17,7 +17,11 @@ pub struct Office {
 
 impl Office {
     pub fn new(manner: Manner) -> Self {
-        let office = Self { lab: Lab::new(), post: MailServer::start(manner) };
+        Self::of(Lab::new(), manner)
+    }
+
+    pub fn of(lab: Lab, manner: Manner) -> Self {
+        let office = Self { lab, post: MailServer::start(manner) };
         office.configure(office.post.port, "6h", "");
         let path = office.lab.root().join("Pipeline.toml");
         let text = fs::read_to_string(&path).unwrap();

@@ -6,6 +6,7 @@ mod alerts;
 mod chain;
 mod commands;
 mod fuzzed;
+mod gate;
 mod hostile;
 mod imported;
 mod kills;

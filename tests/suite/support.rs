@@ -18,7 +18,11 @@ pub struct Lab {
 
 impl Lab {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap())
+    }
+
+    /// In a folder of the test's choice.
+    pub fn within(folder: tempfile::TempDir) -> Self {
         let options = Options { participants: 6, days: 20, seed: 7 };
         let demo = open(&folder.path().join("lab"), options).unwrap();
         Self { _folder: folder, demo }
