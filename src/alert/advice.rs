@@ -81,6 +81,17 @@ pub fn of(code: &str) -> Advice {
         "raw_damaged" => {
             ("a raw file is damaged", "Restore it from a backup; its entries do not count as archived until then.")
         }
+        "raw_missing" => {
+            ("raw files are gone", "Restore them from a backup; their entries do not count as archived until then.")
+        }
+        "entries_gone" => (
+            "a table would lose entries",
+            "The table as it was is kept beside it; compare the two, and restore the raw file.",
+        ),
+        "undecryptable" => (
+            "values that no key opens",
+            "Add the key of that time to `keys` in servers.toml; the values wait in quarantine.",
+        ),
         "raw_salvaged" => ("a damaged raw file was salvaged", "Restore it from a backup; what could be read is used."),
         "internal" => ("a mistake in mtdata", "Keep the run's log and report it."),
         _ => ("something needs a person's eye", "Read the message and the log of the run."),
@@ -122,5 +133,49 @@ mod tests {
             assert_ne!(of(word), of("anything else"), "{word}");
             assert!(runbook.lines().any(|line| line == format!("## {word}")), "docs/runbook.md has no section {word}");
         }
+    }
+
+    /// Every word that a warning or an alarm of its own bears somewhere in the source.
+    fn words_in(folder: &std::path::Path, words: &mut std::collections::BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                words_in(&path, words);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for mark in ["code: ", ".warn(", "add("] {
+                let after = code.split(mark).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+                let word = after.filter_map(|rest| rest.split_once('"')).map(|(word, _)| word);
+                let sound = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                words.extend(word.filter(sound).map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_of_the_source_is_in_the_runbook() {
+        let mut words = std::collections::BTreeSet::new();
+        words_in(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut words);
+        assert!(words.len() > 15 && words.contains("still_there") && words.contains("raw_missing"), "{words:?}");
+        let runbook = include_str!("../../docs/runbook.md");
+        let told = |word: &String| {
+            runbook.lines().any(|line| *line == format!("## {word}") || line.starts_with(&format!("| `{word}` |")))
+        };
+        let untold: Vec<_> = words.iter().filter(|word| !told(word)).collect();
+        assert!(untold.is_empty(), "docs/runbook.md has nothing on {untold:?}");
+    }
+
+    #[test]
+    fn every_exit_code_is_in_the_runbook() {
+        use crate::cli::Exit;
+        let runbook = include_str!("../../docs/runbook.md");
+        let codes = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Warnings, Exit::Locked];
+        for (exit, number) in codes.into_iter().zip([0, 1, 2, 3, 75]) {
+            assert_eq!(std::process::ExitCode::from(exit), std::process::ExitCode::from(number));
+            assert!(runbook.contains(&format!("\n| {number} |")), "{number}");
+        }
+        assert!(runbook.contains("\n| 130, 143 |"));
     }
 }
