@@ -184,6 +184,9 @@ impl Scheduler<'_> {
         if export {
             let root = self.root();
             let paths: Vec<String> = done.written.iter().map(|file| project_path(root, &file.path)).collect();
+            for (path, file) in paths.iter().zip(&done.written) {
+                tracing::info!(target = %self.text(instance.target), bytes = file.size, "new raw file {path}");
+            }
             let names: Vec<Name> = paths.iter().map(|path| self.store.names.intern(path)).collect();
             let target = self.text(instance.target);
             self.causes.exported(node, &target, done, names.into_iter());

@@ -83,7 +83,7 @@ impl Combine {
 
 impl Task for Combine {
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
@@ -116,7 +116,7 @@ impl Task for Combine {
         let pool = self.servers.get(name).map(|server| ServerFolder::new(&server.path));
         let spilled = |error: std::io::Error| Failure::write(&folder, &error);
         let mut seen = FirstSeen::read(pool.as_ref(), scale, &folder).map_err(spilled)?;
-        let (rows, repeats) = place(reading.entries()?, &mut seen, &folder).map_err(spilled)?;
+        let (rows, repeats) = place(reading.entries()?, &sources, &mut seen, &folder).map_err(spilled)?;
         let header = union(&sources);
         let none = Study::default();
         let study = self.study(name).unwrap_or(&none);

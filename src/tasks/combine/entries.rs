@@ -294,7 +294,15 @@ impl FirstSeen {
 ///
 /// # Errors
 /// Whatever the file system says.
-pub fn place(mut entries: Merge<Entry>, seen: &mut FirstSeen, folder: &Path) -> io::Result<(Merge<Placed>, u64)> {
+pub fn place(
+    mut entries: Merge<Entry>,
+    sources: &[Source],
+    seen: &mut FirstSeen,
+    folder: &Path,
+) -> io::Result<(Merge<Placed>, u64)> {
+    // Of the same moment, what was decoded from a raw file is the better version: an adopted table may have been written
+    // from the same entry with fewer digits.
+    let archived = |one: &Entry| sources.get(one.file as usize).is_some_and(|source| !source.adopted);
     let mut sorter = Sorter::new(folder);
     let (mut repeats, mut versions, mut files) = (0, Vec::<Entry>::new(), Vec::new());
     while let Some(entry) = entries.take()? {
@@ -315,12 +323,15 @@ pub fn place(mut entries: Merge<Entry>, seen: &mut FirstSeen, folder: &Path) -> 
             continue;
         }
         seen.of(entry.id, &mut files)?;
-        let newest = versions.iter().map(|one| (one.moment, one.file, one.offset)).max();
+        let age = |one: &Entry| (one.moment, archived(one), one.file, one.offset);
+        let newest = versions.iter().map(age).max();
         versions.sort_unstable_by_key(|one| (one.file, one.offset));
         let same = u32::try_from(versions.len()).unwrap_or(u32::MAX);
+        let mut arrivals = files.iter();
         for (rank, one) in versions.iter().enumerate() {
-            let file = files.get(rank).or(files.last()).copied().unwrap_or(u32::MAX);
-            let current = newest == Some((one.moment, one.file, one.offset));
+            let file = if archived(one) { arrivals.next().or(files.last()) } else { None };
+            let file = file.copied().unwrap_or(u32::MAX);
+            let current = newest == Some(age(one));
             sorter.push(placed(one, rank as u64, file, same, current))?;
         }
         versions.clear();
