@@ -110,7 +110,7 @@ fn mistakes_are_told_where_they_are_and_nothing_runs() {
     lab.replace("config/servers.toml", "delte_mode", "delete_mode");
     lab.replace("Pipeline.toml", "needs  = [\"decode\"]", "needs  = [\"decode\", \"score\"]");
     lab.mtdata(&["build"]).assert().code(2).stderr(
-        contains("the tasks wait for each other: combine -> score -> combine").and(contains("Pipeline.toml:34:7")),
+        contains("the tasks wait for each other: combine -> score -> combine").and(contains("Pipeline.toml:35:7")),
     );
     assert!(!lab.server_folder().join("raw_data").exists());
     assert!(

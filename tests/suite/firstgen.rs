@@ -37,7 +37,8 @@ fn python(value: &Value, within: bool) -> String {
 
 /// Twelve digits, the zeros at the end left out.
 fn float(number: f64) -> String {
-    let digits = usize::try_from(11 - number.abs().log10().floor() as i64).unwrap();
+    let whole = number.abs().trunc().to_string();
+    let digits = if whole == "0" { 12 } else { 12 - whole.len() };
     let text = format!("{number:.digits$}");
     let text = text.trim_end_matches('0');
     if text.ends_with('.') { format!("{text}0") } else { text.to_owned() }
@@ -146,37 +147,43 @@ fn old_pool() -> Pool {
             "over18": true, "note": null})
     };
     let text = |entries: &[Value]| serde_json::to_string(entries).unwrap();
-    let (a, b) = (entry(1, 25, seal("17")), entry(2, 25, seal("18")));
-    put(&lab, "raw_data", "OA_Aug_25_2015_08_54_35.json", &text(&[a.clone(), b.clone()]));
+    let (first, second) = (entry(1, 25, seal("17")), entry(2, 25, seal("18")));
+    put(&lab, "raw_data", "OA_Aug_25_2015_08_54_35.json", &text(&[first.clone(), second.clone()]));
     // Two answers of one second in one file, and the plain participant of another era.
-    let (c, mut d) = (entry(3, 26, seal("19")), entry(4, 26, String::new()));
-    d.as_object_mut().unwrap().remove("participantRSA");
-    d["participantDAO"] = 20.into();
-    let appended = text(std::slice::from_ref(&c)) + &text(std::slice::from_ref(&d));
+    let (third, mut plain) = (entry(3, 26, seal("19")), entry(4, 26, String::new()));
+    plain.as_object_mut().unwrap().remove("participantRSA");
+    plain["participantDAO"] = 20.into();
+    let appended = text(std::slice::from_ref(&third)) + &text(std::slice::from_ref(&plain));
     put(&lab, "raw_data", "OA_Aug_26_2015_09_00_00.json", &appended);
-    let e = entry(5, 29, seal("21"));
-    put(&lab, "raw_data", "OA_29_10_2015.json", &format!(r#"{{"OA_08_54_35": {}}}"#, text(std::slice::from_ref(&e))));
+    let fifth = entry(5, 29, seal("21"));
+    put(
+        &lab,
+        "raw_data",
+        "OA_29_10_2015.json",
+        &format!(r#"{{"OA_08_54_35": {}}}"#, text(std::slice::from_ref(&fifth))),
+    );
     let dd = serde_json::json!({"id": 1, "q": 1, "date": "25 Aug 2015 08:54:35 -0500"});
     let fu = serde_json::json!({"id": 1, "q": 2, "date": "25 Aug 2015 08:54:35 -0500"});
     put(&lab, "raw_data", "DD_Aug_25_2015_08_54_35.json", &text(std::slice::from_ref(&dd)));
     put(&lab, "raw_data", "DD_FU_Aug_25_2015_08_54_35.json", &text(std::slice::from_ref(&fu)));
     let only_in_a_table = entry(9, 30, seal("22"));
     let open = |sealed: &str| participants.get(sealed).cloned().unwrap_or_else(|| sealed.to_owned());
-    put(&lab, "active_data", "OA_Aug_25_2015.csv", &first_table(&[a.clone(), b.clone()], &open));
-    put(&lab, "active_data", "OA_29_10_2015.csv", &first_table(std::slice::from_ref(&e), &open));
+    put(&lab, "active_data", "OA_Aug_25_2015.csv", &first_table(&[first.clone(), second.clone()], &open));
+    put(&lab, "active_data", "OA_29_10_2015.csv", &first_table(std::slice::from_ref(&fifth), &open));
     // The older tool named a table by the day it was written: one entry of the 25th, and one that no raw file has.
-    put(&lab, "active_data", "OA_Aug_30_2015.csv", &first_table(&[b.clone(), only_in_a_table], &open));
+    put(&lab, "active_data", "OA_Aug_30_2015.csv", &first_table(&[second.clone(), only_in_a_table], &open));
     put(&lab, "active_data", "OA_recovered_Aug_25_2015.csv", "id,session\r\n77,PRE\r\n");
     put(&lab, "raw_data", "OA_recovered_Aug_25_2015.json", r#"[{"id": 77}]"#);
     put(&lab, "active_data", "benchMark.json", r#"{"OA": {"current": 5, "deleteable": true}, "DD": 1}"#);
-    let entries = BTreeMap::from([("OA", vec![a, b, c, d, e]), ("DD", vec![dd]), ("DD_FU", vec![fu])]);
+    let entries =
+        BTreeMap::from([("OA", vec![first, second, third, plain, fifth]), ("DD", vec![dd]), ("DD_FU", vec![fu])]);
     let seen = times(&lab.server_folder());
     let files = contents(&lab.server_folder()).into_iter().map(|(path, bytes)| {
         let time = seen[&path];
         (path, (bytes, time))
     });
     let files = files.collect();
-    Pool { files, lab, entries, participants }
+    Pool { lab, entries, files, participants }
 }
 
 impl Pool {
@@ -276,8 +283,12 @@ fn names_are_written_as_the_first_generation_did_and_both_are_read() {
         assert!(predicates::str::is_match(pattern).unwrap().eval(name), "{name}");
     };
     let raw = names("raw_data");
-    raw.iter().for_each(|name| like(name, r"^OA_[A-Z][a-z]{2}_\d{2}_\d{4}_\d{2}_\d{2}_\d{2}(-\d+)?\.json$"));
-    names("active_data").iter().for_each(|name| like(name, r"^OA_[A-Z][a-z]{2}_\d{2}_\d{4}\.csv$"));
+    for name in &raw {
+        like(name, r"^OA_[A-Z][a-z]{2}_\d{2}_\d{4}_\d{2}_\d{2}_\d{2}(-\d+)?\.json$");
+    }
+    for name in names("active_data") {
+        like(&name, r"^OA_[A-Z][a-z]{2}_\d{2}_\d{4}\.csv$");
+    }
     let log = fs::read_to_string(lab.root().join("data/logs/Daily.log")).unwrap();
     assert!(log.contains(&format!("new raw file data/mindtrails/raw_data/{}", raw[0])), "{log}");
     let run = lab.build();
