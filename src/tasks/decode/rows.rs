@@ -307,7 +307,9 @@ mod tests {
                 return Ok(());
             }
             prop_assert!(refused.is_empty());
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&*table);
+            // Below a header, as in a file: a reader takes a mark of the byte order off the first row.
+            let header = format!("{}\n", vec!["x"; columns.names().len()].join(","));
+            let mut reader = csv::Reader::from_reader(std::io::Read::chain(header.as_bytes(), &*table));
             let read: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
             prop_assert_eq!(read.len(), entries.len());
             for (row, entry) in read.iter().zip(&entries) {
