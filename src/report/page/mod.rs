@@ -199,7 +199,7 @@ fn step(count: u64, enrolled: u64, name: &str, leaving: &[(u64, &str)]) -> Marku
     html! {
         li {
             div.box { b { (count) } span { (name) } }
-            div.bar-of { i style=(format!("width:{}%", count * 100 / enrolled.max(1))) {} }
+            div.bar-of { i.part style=(format!("width:{}%", count * 100 / enrolled.max(1))) {} }
             div.off { @for (part, what) in leaving { @if *part > 0 { span { b { (part) } " " (what) } } } }
         }
     }
