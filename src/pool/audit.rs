@@ -10,7 +10,6 @@ use std::path::Path;
 use chrono::NaiveDate;
 use rayon::prelude::*;
 
-use crate::pool::atomic::TEMPORARY_PREFIX;
 use crate::pool::benchmark;
 use crate::pool::identity::{Identity, NO_ID};
 use crate::pool::index::History;
@@ -198,8 +197,8 @@ fn list(raw: &Path) -> io::Result<(Named, Vec<String>)> {
         let scale = raw_name(&name).and_then(|dated| ScaleName::new(dated.scale).ok());
         match scale.filter(|_| entry.path().is_file()) {
             Some(scale) => drop(named.entry(scale).or_default().insert(name)),
-            // Derived from raw files by a former recovery, or a run's own that has not its name yet.
-            None if name.contains("_recovered") || name.starts_with(TEMPORARY_PREFIX) => {}
+            // Derived from raw files by a former recovery, or the desktop's, or a run's own that has not its name yet.
+            None if name.contains("_recovered") || name.starts_with('.') => {}
             None if name == benchmark::NAME => {}
             None => foreign.push(name),
         }
@@ -274,6 +273,7 @@ mod tests {
         let pool = Pool::new();
         pool.put("OA_recovered_2026-11-23_08-00-00.json", "derived");
         pool.put("benchMark.json", "{}");
+        pool.put(".DS_Store", "of a desktop");
         let audit = pool.audit();
         let oa = &audit.scales["OA"];
         assert!(oa.files.iter().all(|file| file.standing == Standing::AsRecorded && file.harm.is_none()));

@@ -292,7 +292,7 @@ fn a_key_that_is_missing_is_told_and_what_it_opened_stays() {
     // Taken out of servers.toml: the values it opened are in quarantine, and counted.
     lab.replace("config/servers.toml", "\"keys/private_key.pem\", ", "");
     let found = recover(&lab, &[], 0);
-    assert!(count(&found, "closed") > 0 && page(&lab, &found).contains("in quarantine, "), "{found}");
+    assert!(count(&found, "closed") > 0 && page(&lab, &found).contains("## In quarantine"), "{found}");
 }
 
 #[test]
@@ -309,4 +309,57 @@ fn people_read_what_was_found_and_another_run_is_waited_for() {
     lock.lock().unwrap();
     lab.mtdata(&["recover"]).assert().code(75).stderr(contains("another run is at work"));
     lab.mtdata(&["recover", "--wait=soon"]).assert().code(2).stderr(contains("--wait=soon"));
+}
+
+#[test]
+fn verify_knows_a_raw_file_that_a_build_has_taken_already_and_no_target_that_is_none() {
+    let lab = Lab::new();
+    lab.build();
+    let hurt = files(&lab, "raw_data", "RR_").remove(0);
+    let name = hurt.file_name().unwrap().to_string_lossy().into_owned();
+    let verify = |target: &str, code: i32| {
+        let output = lab.mtdata(&["verify", target, "--json"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["differences"].as_array().unwrap().clone()
+    };
+    assert!(verify("combine/mindtrails/RR", 0).is_empty());
+    Harm::Altered.to(&hurt);
+    let found = verify("combine/mindtrails/RR", 1);
+    assert!(found.len() == 1 && found[0]["role"] == "read" && found[0]["path"].as_str().unwrap().ends_with(&name));
+    assert!(verify("combine/mindtrails/OA", 0).is_empty());
+    lab.mtdata(&["build", "reports"]).assert().success();
+    let found = verify("decode/mindtrails/RR", 1);
+    assert!(found.len() == 1 && found[0]["role"] == "kept" && found[0]["found"] != found[0]["recorded"], "{found:?}");
+    // Gone altogether: the decoding has no target any more, and a record.
+    fs::remove_file(&hurt).unwrap();
+    assert!(verify("decode", 1).iter().any(|found| found["found"] == "none"));
+    for target in ["combine/mindtrails/Credibilty", "decode/mindtrails/OA/1999-01-01", "nothing"] {
+        lab.mtdata(&["verify", target]).assert().code(2).stderr(contains("unknown target"));
+    }
+    lab.mtdata(&["verify", "data/mindtrails/combined/OA.csv"]).assert().success();
+}
+
+#[test]
+fn marks_that_are_gone_are_made_again_by_the_next_export_and_told_once() {
+    let lab = Lab::new();
+    lab.build();
+    let marks = lab.server_folder().join("raw_data/benchMark.json");
+    let before = fs::read(&marks).unwrap();
+    for harm in [Harm::Deleted, Harm::Cut] {
+        harm.to(&marks);
+        let told = |run: &crate::support::Run| {
+            run.events
+                .iter()
+                .filter(|event| event["code"] == "benchmark_recomputed" && event["critical"] == true)
+                .count()
+        };
+        assert_eq!(told(&lab.build()), 1, "{harm:?}");
+        assert_eq!(fs::read(&marks).unwrap(), before, "{harm:?}");
+        assert_eq!(told(&lab.build()), 0, "{harm:?}");
+    }
+    // What a recovery, which asks nobody, could not know is put right by the next listing.
+    let text = String::from_utf8(before.clone()).unwrap().replacen("\"deleteable\": true", "\"deleteable\": false", 1);
+    fs::write(&marks, text).unwrap();
+    lab.build();
+    assert_eq!(fs::read(&marks).unwrap(), before);
 }

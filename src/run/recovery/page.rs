@@ -10,9 +10,6 @@ use serde::Serialize;
 
 use crate::pool::atomic;
 
-/// So many lost entries are listed one by one; the JSON has all.
-const LISTED: usize = 1000;
-
 /// What was found of one server, and what became of it. No times: the same findings give the same page.
 #[derive(Debug, Serialize)]
 pub struct Recovery {
@@ -241,28 +238,21 @@ impl Recovery {
     }
 
     fn lost_section(&self, out: &mut String) {
-        let mut lines = Vec::new();
-        for lost in self.lost.iter().take(LISTED) {
-            let id = lost.id.map_or_else(|| "without id".to_owned(), |id| id.to_string());
-            let mut line = format!("{} {id}", lost.scale);
-            if let Some(file) = &lost.file {
-                let _ = write!(line, ", of `{file}`");
-            }
-            line.push_str(match (&lost.kept_in, lost.other_version, lost.deleted) {
-                (Some(_), ..) => "; its row still stands in ",
-                (None, true, _) => "; another content of this id is archived",
-                (None, false, true) => "; it is gone from the server, too",
-                (None, false, false) => "; if it is still on the server, the next build brings it",
-            });
-            if let Some(table) = &lost.kept_in {
-                let _ = write!(line, "`{table}`");
-            }
-            lines.push(line);
+        let mut groups: BTreeMap<Lot<'_>, Vec<Option<i64>>> = BTreeMap::new();
+        for lost in &self.lost {
+            let fate = match (&lost.kept_in, lost.other_version, lost.deleted) {
+                (Some(table), ..) => format!("a row still stands in `{table}`"),
+                (None, true, _) => "another content of this id is archived".to_owned(),
+                (None, false, true) => "gone from the server, too".to_owned(),
+                (None, false, false) => "the next build brings what is still on the server".to_owned(),
+            };
+            groups.entry((&lost.scale, lost.file.as_deref(), fate)).or_default().push(lost.id);
         }
-        if self.lost.len() > LISTED {
-            lines.push(format!("and {} more; `mtdata recover --json` lists all", self.lost.len() - LISTED));
-        }
-        section(out, "Entries that stand in no raw file any more", &lines);
+        let line = |((scale, file, fate), ids): (&Lot<'_>, &Vec<Option<i64>>)| {
+            let file = file.map(|file| format!(" of `{file}`")).unwrap_or_default();
+            format!("{scale}, {} {}{file}; {fate}", ids.len(), named(ids))
+        };
+        section(out, "Entries that stand in no raw file any more", &groups.iter().map(line).collect::<Vec<_>>());
     }
 
     fn tables_section(&self, out: &mut String) {
@@ -283,15 +273,33 @@ impl Recovery {
             (Some(fingerprint), None) => format!("`{}`: {fingerprint}", key.path),
             (_, problem) => format!("FAILED: {}", problem.as_deref().unwrap_or("it could not be read")),
         };
-        let mut lines: Vec<String> = self.keys.iter().map(line).collect();
-        let mut by_reason: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        for closed in &self.closed {
-            *by_reason.entry((&closed.scale, &closed.reason)).or_default() += closed.values;
+        section(out, "Keys", &self.keys.iter().map(line).collect::<Vec<_>>());
+        let line = |closed: &Closed| format!("{}: {}, {}", closed.scale, closed.values, closed.reason);
+        section(out, "In quarantine", &self.closed.iter().map(line).collect::<Vec<_>>());
+    }
+}
+
+/// Lost entries of one scale and one raw file, with one fate.
+type Lot<'l> = (&'l str, Option<&'l str>, String);
+
+/// `entries (1-17, 20)`; those without an id are only counted.
+fn named(ids: &[Option<i64>]) -> String {
+    let mut known: Vec<i64> = ids.iter().copied().flatten().collect();
+    known.sort_unstable();
+    known.dedup();
+    let mut stretches: Vec<(i64, i64)> = Vec::new();
+    for id in known {
+        match stretches.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(id) => *last = id,
+            _ => stretches.push((id, id)),
         }
-        lines.extend(
-            by_reason.iter().map(|((scale, reason), values)| format!("{scale}: {values} in quarantine, {reason}")),
-        );
-        section(out, "Keys", &lines);
+    }
+    let stretch =
+        |(first, last): &(i64, i64)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    let word = if ids.len() == 1 { "entry" } else { "entries" };
+    match stretches.as_slice() {
+        [] => format!("{word} without id"),
+        stretches => format!("{word} ({})", stretches.iter().map(stretch).collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -342,20 +350,24 @@ mod tests {
     #[test]
     fn a_lost_entry_is_told_with_where_it_may_still_be() {
         let mut found = nothing();
-        let lost = |kept_in: Option<&str>, other_version, deleted| LostEntry {
+        let lost = |id, kept_in: Option<&str>, other_version, deleted| LostEntry {
             scale: "OA".to_owned(),
-            id: Some(7),
+            id: Some(id),
             file: Some("OA_Aug_25_2015_08_54_35.json".to_owned()),
             deleted,
             other_version,
             kept_in: kept_in.map(str::to_owned),
         };
-        found.lost =
-            vec![lost(Some("OA_2015-08-25.csv"), false, true), lost(None, true, true), lost(None, false, true)];
+        found.lost = vec![lost(7, Some("OA_2015-08-25.csv"), false, true), lost(8, None, true, true)];
+        found.lost.extend([11, 9, 12, 13].map(|id| lost(id, None, false, true)));
         let page = found.page();
-        for text in ["still stands in `OA_2015-08-25.csv`", "another content of this id", "gone from the server, too"] {
-            assert!(page.contains("- OA 7, of `OA_Aug_25_2015_08_54_35.json`; ") && page.contains(text), "{page}");
+        for text in [
+            "- OA, 1 entry (7) of `OA_Aug_25_2015_08_54_35.json`; a row still stands in `OA_2015-08-25.csv`",
+            "- OA, 1 entry (8) of `OA_Aug_25_2015_08_54_35.json`; another content of this id is archived",
+            "- OA, 4 entries (9, 11-13) of `OA_Aug_25_2015_08_54_35.json`; gone from the server, too",
+        ] {
+            assert!(page.contains(text), "{page}");
         }
-        assert_eq!(found.differences(), 3);
+        assert_eq!(found.differences(), 6);
     }
 }
