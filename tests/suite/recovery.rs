@@ -363,3 +363,25 @@ fn marks_that_are_gone_are_made_again_by_the_next_export_and_told_once() {
     lab.build();
     assert_eq!(fs::read(&marks).unwrap(), before);
 }
+
+#[test]
+fn a_recovery_that_is_killed_is_finished_by_the_next_one() {
+    let lab = Lab::new();
+    lab.build();
+    let before = pool(&lab);
+    for delay in [20, 60, 120, 250, 500] {
+        for folder in ["active_data", "combined", ".archive"] {
+            fs::remove_dir_all(lab.server_folder().join(folder)).unwrap();
+        }
+        fs::remove_file(lab.server_folder().join("raw_data/benchMark.json")).unwrap();
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("mtdata"));
+        let child = command.arg("recover").current_dir(lab.root()).stdout(std::process::Stdio::null());
+        let mut child = child.stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        lab.mtdata(&["recover", "-q"]).assert().code(predicates::ord::le(1));
+        assert_eq!(pool(&lab), before, "killed after {delay} ms");
+        recover(&lab, &[], 0);
+    }
+}
