@@ -181,5 +181,5 @@ rules! {
     "L1" "ledger" Error false []
         finds "counts of listed, received, stored, decoded, combined and scored that do not add up"
         means "Entries were lost on the way, or came from nowhere, quarantine and repeats being accounted for."
-        advice "Run mtdata verify, and restore raw files from a backup: they are the truth, everything else is made again by mtdata build.";
+        advice "Run mtdata recover, which names what is lost, and restore raw files from a backup: they are the truth, everything else is made again by mtdata build.";
 }
