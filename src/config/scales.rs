@@ -337,6 +337,27 @@ mod tests {
     }
 
     #[test]
+    fn every_score_stands_in_the_document() {
+        let document = include_str!("../../docs/scoring.md");
+        for (file, text) in BUILT_IN {
+            for (scale, defined) in study(text).0.unwrap().scales {
+                let part = document.split("\n### ").find(|part| part.starts_with(&format!("{scale}: ")));
+                for score in defined.scores {
+                    let name = format!("`{}`", score.name);
+                    let least = format!(" | {} | ", score.min_valid);
+                    let study = file.trim_end_matches(".toml");
+                    let row = part.into_iter().flat_map(str::lines).find(|line| {
+                        let cells: Vec<&str> = line.split(" | ").collect();
+                        cells[0].contains(&name) && cells.get(1).is_some_and(|studies| studies.contains(study))
+                    });
+                    let row = row.unwrap_or_else(|| panic!("{file}: {scale} {name} is missing"));
+                    assert!(score.method.is_of_scores() || row.contains(&least), "{file}: {name} in {row}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn comments_do_not_make_a_definition_another() {
         let text = "[scale.OA]\nitems = [\"a\"]\nrange = [0, 4]\n";
         let digest = |text: &str| study(text).0.unwrap().digest;
@@ -368,6 +389,13 @@ mod tests {
             (
                 format!("{scale}[[scale.OA.score]]\nname = \"x\"\nrule = \"sum\"\nreverse = [\"a\"]\n"),
                 "`a` has no range to be reversed in",
+            ),
+            (
+                format!(
+                    "{scale}[[scale.OA.score]]\nname = \"x\"\nrule = \"sum\"\n\
+                     [[scale.OA.score]]\nname = \"x_n_valid\"\nrule = \"sum\"\n"
+                ),
+                "the name `x_n_valid` is taken",
             ),
             (format!("{scale}[scale.OA.column]\nc = {{ range = [0, 1] }}\n"), "there is no column `c`"),
             ("[rule.R99]\noff = true\n".to_owned(), "there is no rule `R99`"),

@@ -2,17 +2,20 @@
 //!
 //! The way of a number: [`reading`] goes once through each combined table, where [`tally`] counts, [`people`] gathers who
 //! did what and [`checked`] takes what the rules find; [`journey`] follows each participant along the schedule;
-//! [`attrition`] and [`trajectory`] sum up; [`model`] holds it all; [`files`] and [`page`] write it down.
+//! [`attrition`] and [`trajectory`] sum up; [`model`] holds it all; [`files`] and [`page`] write it down. Beside it,
+//! [`codebook`] and [`package`] say what the tables' columns mean.
 
 pub mod attrition;
 pub mod books;
 pub mod charts;
 pub mod checked;
+pub mod codebook;
 pub mod column;
 pub mod files;
 pub mod findings;
 pub mod journey;
 pub mod model;
+pub mod package;
 pub mod page;
 pub mod people;
 pub mod reading;

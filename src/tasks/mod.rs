@@ -7,7 +7,7 @@ pub mod export;
 pub mod kept;
 pub mod report;
 pub mod score;
-pub mod wide;
+pub mod widen;
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ fn make(project: &Project, spec: &TaskSpec, exporter: &Arc<export::Export>) -> B
         Action::Export => Box::new(Shared(Arc::clone(exporter))),
         Action::Combine => Box::new(combine::Combine::new(project)),
         Action::Score => Box::new(score::Score::new(project)),
-        Action::Wide => Box::new(wide::Wide::new(project)),
+        Action::Wide => Box::new(widen::Wide::new(project)),
         Action::Decode => Box::new(decode::Decode::new(project)),
         Action::Command(command) => Box::new(command::Command::new(project, command.clone())),
         Action::Report => Box::new(report::Report::new(project)),

@@ -8,8 +8,8 @@ use crate::config::servers::{Servers, study_of};
 use crate::pool::atomic::{self, SHARED};
 use crate::pool::paths::ServerFolder;
 use crate::report::files::{self, Sheet};
-use crate::report::model::{Model, Sources, compute};
-use crate::report::page;
+use crate::report::model::{Model, Sources, Unreadable, compute};
+use crate::report::{codebook, package, page};
 use crate::study::name::ServerName;
 use crate::study::people::{Overrides, accounts};
 use crate::study::scale::{Studies, Study, digest};
@@ -27,6 +27,9 @@ const FILES: [&str; 7] = [
     "checks.csv",
     "ledger.csv",
 ];
+
+/// What it makes beside combined/ and scored/: what their columns mean.
+const MEANINGS: [&str; 2] = ["codebook.csv", "datapackage.json"];
 
 /// The reports of all servers.
 pub struct Report {
@@ -63,7 +66,7 @@ fn archive(seen: &ServerFacts) -> String {
 
 impl Task for Report {
     fn revision(&self) -> u32 {
-        3
+        4
     }
 
     fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
@@ -78,10 +81,12 @@ impl Task for Report {
         if !said.is_empty() {
             parameters.push(("accounts", digest(&said)));
         }
+        let reports = FILES.iter().map(|name| format!("reports/{name}"));
+        let outputs = reports.chain(MEANINGS.iter().map(|name| (*name).to_owned()));
         Declaration {
             // What was deleted on the server is part of the ledger; there is none before the first deletion.
             inputs: vec![format!("{}/deletions.jsonl", seen.path).into()],
-            outputs: FILES.iter().map(|name| Output::required(format!("{}/reports/{name}", seen.path))).collect(),
+            outputs: outputs.map(|name| Output::required(format!("{}/{name}", seen.path))).collect(),
             parameters,
         }
     }
@@ -99,14 +104,30 @@ impl Task for Report {
         let (combined, scored) = (tables("combined"), tables("scored"));
         let accounts = accounts(&self.accounts, server.name.as_str());
         let sources = Sources { server: server.name.as_str(), study, folder: &folder, combined, scored, accounts };
-        let model = compute(&sources)
-            .map_err(|(path, error)| Failure::new(FailureKind::Read, format!("{}: {error}", path.display())))?;
+        let model = compute(&sources).map_err(unreadable)?;
         work.cancel.check()?;
         let mut counts = Counts::default();
         counts.add(Count::EntriesRead, model.tables.iter().map(|table| table.entries + table.superseded).sum());
-        let written = write(&reports, model)?;
+        let mut written = write(&reports, model)?;
+        written.extend(describe(&sources, &folder)?);
         Ok(Done { counts, written, ..Done::default() })
     }
+}
+
+fn unreadable((path, error): Unreadable) -> Failure {
+    Failure::new(FailureKind::Read, format!("{}: {error}", path.display()))
+}
+
+/// Writes what the tables' columns mean.
+fn describe(sources: &Sources<'_>, folder: &ServerFolder) -> Result<[Written; 2], Failure> {
+    let tables = codebook::describe(sources).map_err(unreadable)?;
+    let [book, described] = MEANINGS.map(|name| folder.path().join(name));
+    let failed = |error: csv::Error| Failure::write(&book, &std::io::Error::other(error));
+    let package = format!("{:#}\n", package::package(sources.server, sources.study, &tables));
+    Ok([
+        codebook::sheet(&tables).write(&book).map_err(failed)?,
+        atomic::write(&described, SHARED, package.as_bytes()).map_err(|error| Failure::write(&described, &error))?,
+    ])
 }
 
 /// Writes all files; the page last, since it is what people open.

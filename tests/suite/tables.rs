@@ -187,6 +187,36 @@ fn the_study_says_which_of_several_entries_counts() {
     }
 }
 
+#[test]
+fn what_columns_mean_stands_beside_them_and_changes_only_with_them() {
+    let pool = Pool::new(STUDY);
+    pool.raw("Mood", "2026-11-23_10-00-00", &[mood(1, 10, "before", 1, "1", "555")]);
+    pool.build();
+    let book = pool.rows("codebook.csv");
+    let row = |table: &str, column: &str| {
+        let found = book.iter().find(|row| row["table"] == table && row["column"] == column);
+        found.unwrap_or_else(|| panic!("{table} {column}")).clone()
+    };
+    let calm = row("combined/Mood.csv", "calm");
+    assert_eq!((calm["type"].as_str(), calm["missing"].as_str()), ("number", "555=declined"));
+    assert!(row("scored/Mood.csv", "mood")["rule"].starts_with("prorated_sum@1; of calm tense; reversed calm"));
+    let package: serde_json::Value = serde_json::from_str(&pool.table("datapackage.json")).unwrap();
+    let paths: Vec<&str> =
+        package["resources"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["codebook.csv", "combined/Mood.csv", "scored/Mood.csv"]);
+    let changed = |name: &str| fs::metadata(pool.server().join(name)).unwrap().modified().unwrap();
+    let before = ["codebook.csv", "datapackage.json"].map(changed);
+    pool.raw("Mood", "2026-11-24_10-00-00", &[mood(2, 10, "after", 1, "1", "2")]);
+    pool.build();
+    assert_eq!(pool.rows("scored/Mood.csv").len(), 2);
+    assert_eq!(["codebook.csv", "datapackage.json"].map(changed), before);
+    // They are targets like any output.
+    fs::remove_file(pool.server().join("codebook.csv")).unwrap();
+    let build = mtdata().current_dir(pool.0.path()).args(["build", "-q", "data/lab/codebook.csv"]).output().unwrap();
+    assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
+    assert!(!pool.rows("codebook.csv").is_empty());
+}
+
 fn outputs(server: &Path) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for folder in ["combined", "scored", "wide"] {

@@ -16,7 +16,9 @@ pub fn read(table: &Section<'_, '_>, items: &[String], columns: &[Column]) -> Ve
         let place = section.get("name").map_or_else(|| section.span(), |value| value.span());
         let score = one(&section, items);
         check(&section, &score, columns);
-        let taken = TAKEN.contains(&score.name.as_str()) || scores.iter().any(|other| other.name == score.name);
+        let own = columns_of(&score.name);
+        let taken = TAKEN.contains(&score.name.as_str())
+            || scores.iter().any(|other| columns_of(&other.name).iter().any(|column| own.contains(column)));
         if taken {
             section.problem(place.clone(), format!("the name `{}` is taken", score.name), None);
         }
@@ -36,6 +38,11 @@ pub fn read(table: &Section<'_, '_>, items: &[String], columns: &[Column]) -> Ve
         }
     }
     scores
+}
+
+/// The columns of a score.
+fn columns_of(score: &str) -> [String; 3] {
+    ["", "_n_valid", "_n_items"].map(|ending| format!("{score}{ending}"))
 }
 
 fn one(section: &Section<'_, '_>, all: &[String]) -> ScoreRule {

@@ -13,8 +13,8 @@ use crate::study::scale::{Scale, Studies, Study};
 use crate::task::{Axes, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
 use crate::tasks::combine::definition;
 use crate::tasks::kept::{Policy, has_answers, kept};
-use crate::tasks::wide::occasions::Occasions;
-use crate::tasks::wide::rows::Making;
+use crate::tasks::widen::occasions::Occasions;
+use crate::tasks::widen::rows::Making;
 
 /// The widening of all servers' questionnaires.
 pub struct Wide {

@@ -16,7 +16,7 @@ use crate::study::scale::{PARTICIPANT, Scale};
 use crate::task::{Count, Counts, Failure, FailureKind, Warning, Work, Written};
 use crate::tasks::combine::ADDED;
 use crate::tasks::kept::{Kept, Places, Policy};
-use crate::tasks::wide::occasions::Occasions;
+use crate::tasks::widen::occasions::Occasions;
 
 /// More columns than this nobody reads; a table that would have them is no questionnaire.
 const COLUMNS: usize = 30_000;
