@@ -186,19 +186,19 @@ fn score(rule: &ScoreRule) -> Meaning {
 #[must_use]
 pub fn formula(rule: &ScoreRule) -> String {
     let mut parts = vec![format!("{}@{}", rule.method.word(), rule.version)];
-    let mut add = |word: &str, names: &[String]| {
+    let mut say = |word: &str, names: &[String]| {
         if !names.is_empty() {
             parts.push(format!("{word} {}", names.join(" ")));
         }
     };
-    add("of", &rule.items);
-    add("over", &rule.over);
-    add("of", &rule.of);
-    add("reversed", &rule.reverse);
+    say("of", &rule.items);
+    say("over", &rule.over);
+    say("of", &rule.of);
+    say("reversed", &rule.reverse);
     let pair = |from: &dyn std::fmt::Display, to: f64| format!("{from}->{to}");
-    add("recoded", &rule.recode.iter().map(|(from, to)| pair(from, *to)).collect::<Vec<_>>());
-    add("counted", &rule.counted.iter().map(ToString::to_string).collect::<Vec<_>>());
-    add("imputed", &rule.impute.iter().map(|(item, value)| pair(item, *value)).collect::<Vec<_>>());
+    say("recoded", &rule.recode.iter().map(|(from, to)| pair(from, *to)).collect::<Vec<_>>());
+    say("counted", &rule.counted.iter().map(ToString::to_string).collect::<Vec<_>>());
+    say("imputed", &rule.impute.iter().map(|(item, value)| pair(item, *value)).collect::<Vec<_>>());
     if rule.factor.to_bits() != 1.0_f64.to_bits() {
         parts.push(format!("times {}", rule.factor));
     }
