@@ -92,6 +92,10 @@ pub fn of(code: &str) -> Advice {
             "values that no key opens",
             "Add the key of that time to `keys` in servers.toml; the values wait in quarantine.",
         ),
+        "schema_drift" => (
+            "a table has other columns than before, or other values in them",
+            "Ask who changed the server; then see whether the scale's definition still fits.",
+        ),
         "raw_salvaged" => ("a damaged raw file was salvaged", "Restore it from a backup; what could be read is used."),
         "internal" => ("a mistake in mtdata", "Keep the run's log and report it."),
         _ => ("something needs a person's eye", "Read the message and the log of the run."),

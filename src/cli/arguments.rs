@@ -74,7 +74,7 @@ pub enum Command {
     Init(InitArguments),
     /// Make config/servers.toml from a first-generation server.config, its passwords moved out
     ImportConfig(ImportArguments),
-    /// Make key pairs, show fingerprints
+    /// Make key pairs, show fingerprints and what each key opened
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Test the alerts
@@ -318,7 +318,7 @@ pub enum KeysCommand {
         #[arg(long, default_value_t = 2048)]
         bits: usize,
     },
-    /// Fingerprints of the servers' keys
+    /// Fingerprints of the servers' keys, and what each opened: how many values, of which days
     List {
         #[arg(long)]
         json: bool,

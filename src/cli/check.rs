@@ -1,16 +1,14 @@
 //! Looks over configuration, keys, passwords and pool; writes nothing.
 
-use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::cli::arguments::{CheckArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::config::secret;
 use crate::config::servers::Server;
-use crate::study::keyring::Key;
 use crate::task::{Cancel, Failure, Patience};
 use crate::tasks::Tasks;
-use crate::tasks::decode::inspect;
+use crate::tasks::decode::unlock;
 
 /// One thing that was looked at.
 struct Found {
@@ -79,11 +77,8 @@ fn server_files(server: &Server, all: &mut Vec<Found>) {
     }
     let passphrase = passphrase.ok().flatten();
     for path in &server.keys {
-        let result = inspect(path).map_err(told).and_then(|bytes| {
-            let key = Key::read(&bytes, passphrase.as_ref().map(ExposeSecret::expose_secret));
-            key.map(|key| format!("{} bits, {}", key.bits(), key.fingerprint()))
-                .map_err(|bad| format!("the key {}; {}", bad.what, bad.advice))
-        });
+        let result = unlock(path, passphrase.as_ref()).map_err(told);
+        let result = result.map(|key| format!("{} bits, {}", key.bits(), key.fingerprint()));
         all.push(Found { what: format!("{}: {}", server.name, build::shown(path).display()), result });
     }
     if let Some(password) = &server.password {

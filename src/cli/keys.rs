@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::cli::arguments::{KeysCommand, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::config::secret;
 use crate::pool::atomic::{self, PRIVATE, SHARED};
+use crate::pool::paths::ServerFolder;
+use crate::pool::periods::{self, Period};
 use crate::study::keyring::{self, Key};
-use crate::tasks::decode::inspect;
+use crate::tasks::decode::unlock;
 
 pub fn run(project: &ProjectArguments, command: &KeysCommand) -> Result<Exit, Fault> {
     match command {
@@ -46,43 +47,72 @@ fn generate(project: &ProjectArguments, path: &Path, bits: usize) -> Result<Exit
     Ok(Exit::Done)
 }
 
+/// A key of a server, or what is wrong with it.
+struct Row {
+    server: String,
+    /// None for a key that opened values once and is no longer among the server's.
+    path: Option<String>,
+    key: Result<(Option<usize>, String), String>,
+    opened: Option<Period>,
+}
+
 fn list(project: &ProjectArguments, as_json: bool) -> Result<Exit, Fault> {
     let project = build::load(project)?;
     let mut rows = Vec::new();
-    let mut exit = Exit::Done;
     for server in project.servers.values() {
-        let passphrase = server.passphrase.as_ref().map(secret::reveal);
+        let mut periods = periods::look(&ServerFolder::new(&server.path))
+            .map_err(|error| Fault::failed(format!("{}: {error}", server.path.display())))?;
+        let passphrase = server.passphrase.as_ref().map(secret::reveal).transpose();
         for path in &server.keys {
-            let shown = build::shown(path).display().to_string();
-            let passphrase =
-                passphrase.as_ref().and_then(|secret| secret.as_ref().ok()).map(ExposeSecret::expose_secret);
-            let key = inspect(path)
-                .map_err(|failure| failure.message)
-                .and_then(|bytes| Key::read(&bytes, passphrase).map_err(|bad| format!("{shown} {}", bad.what)));
-            match key {
-                Ok(key) => {
-                    rows.push((server.name.to_string(), shown, Some((key.bits(), key.fingerprint().to_owned())), None));
-                }
-                Err(what) => {
-                    exit = Exit::Failed;
-                    rows.push((server.name.to_string(), shown, None, Some(what)));
-                }
-            }
+            let key = match &passphrase {
+                // A key that is not encrypted needs none.
+                Err(failure) => unlock(path, None).map_err(|bad| format!("{}; {}", bad.message, failure.message)),
+                Ok(passphrase) => unlock(path, passphrase.as_ref()).map_err(|bad| bad.message),
+            };
+            let opened = key.as_ref().ok().and_then(|key| periods.remove(key.fingerprint()));
+            let key = key.map(|key| (Some(key.bits()), key.fingerprint().to_owned()));
+            let path = Some(build::shown(path).display().to_string());
+            rows.push(Row { server: server.name.to_string(), path, key, opened });
         }
+        rows.extend(periods.into_iter().map(|(fingerprint, period)| Row {
+            server: server.name.to_string(),
+            path: None,
+            key: Ok((None, fingerprint)),
+            opened: Some(period),
+        }));
     }
     if as_json {
-        let objects = rows.iter().map(|(server, path, key, problem)| {
-            let (bits, fingerprint) = key.clone().unzip();
-            json!({"server": server, "path": path, "bits": bits, "fingerprint": fingerprint, "problem": problem})
-        });
-        println!("{}", serde_json::Value::Array(objects.collect()));
-        return Ok(exit);
-    }
-    for (server, path, key, problem) in rows {
-        match (key, problem) {
-            (Some((bits, fingerprint)), _) => println!("{server}  {path}  {bits} bits  {fingerprint}"),
-            (None, problem) => println!("{server}  {path}  {}", problem.unwrap_or_default()),
+        println!("{}", serde_json::Value::Array(rows.iter().map(Row::json).collect()));
+    } else {
+        for row in &rows {
+            println!("{}", row.line());
         }
     }
-    Ok(exit)
+    Ok(if rows.iter().any(|row| row.key.is_err()) { Exit::Failed } else { Exit::Done })
+}
+
+impl Row {
+    fn json(&self) -> serde_json::Value {
+        let (bits, fingerprint) = self.key.clone().ok().unzip();
+        json!({
+            "server": self.server, "path": self.path, "bits": bits.flatten(), "fingerprint": fingerprint,
+            "problem": self.key.as_ref().err(), "opened": self.opened,
+        })
+    }
+
+    fn line(&self) -> String {
+        let path = self.path.as_deref().unwrap_or("(no file)");
+        let start = format!("{}  {path}", self.server);
+        let (bits, fingerprint) = match &self.key {
+            Ok(key) => key,
+            Err(problem) => return format!("{start}  {problem}"),
+        };
+        let bits = bits.map(|bits| format!("  {bits} bits")).unwrap_or_default();
+        let opened = match self.opened {
+            None => "opened nothing yet".to_owned(),
+            Some(Period { values, first, last }) if first == last => format!("opened {values} values of {first}"),
+            Some(Period { values, first, last }) => format!("opened {values} values of {first} to {last}"),
+        };
+        format!("{start}{bits}  {fingerprint}  {opened}")
+    }
 }

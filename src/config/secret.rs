@@ -1,5 +1,6 @@
 //! Passwords and passphrases, read only when they are needed and never kept in the clear.
 
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::PermissionsExt;
 
 use secrecy::SecretString;
@@ -7,6 +8,15 @@ use zeroize::Zeroizing;
 
 use crate::config::servers::Secret;
 use crate::task::{Failure, FailureKind};
+
+/// Asks the person at the terminal; nothing when there is none, as under cron.
+#[must_use]
+pub fn ask(what: &str) -> Option<SecretString> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return None;
+    }
+    rpassword::prompt_password(format!("{what}: ")).ok().map(Into::into)
+}
 
 /// Reads a secret from where it stands.
 ///

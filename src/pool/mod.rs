@@ -11,6 +11,7 @@ pub mod index;
 pub mod ledger;
 pub mod notes;
 pub mod paths;
+pub mod periods;
 pub mod plain;
 pub mod raw;
 pub mod raw_file;

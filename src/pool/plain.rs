@@ -1,6 +1,6 @@
 //! Remembered plaintext of encrypted values, one file per raw file, so that no value is opened twice. Rebuildable.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -116,6 +116,21 @@ impl Plain {
         out.file.write_all(&sum.to_le_bytes())?;
         out.file.commit().map(|_| ())
     }
+}
+
+/// How many values each key opened, by its fingerprint, as the memory in this file has it; nothing when it is damaged.
+#[must_use]
+pub fn opened_by(bytes: Vec<u8>) -> BTreeMap<String, u64> {
+    let Some((_, names, _)) = sound(&bytes).and_then(header) else { return BTreeMap::new() };
+    let mut counts = BTreeMap::new();
+    if let Some(records) = Records::parse(bytes, &names) {
+        for (_, tag, _) in records.all() {
+            if let Some(name) = names.get(usize::from(tag)) {
+                *counts.entry(name.clone()).or_default() += 1;
+            }
+        }
+    }
+    counts
 }
 
 /// Where the memory of a raw file is.
@@ -323,6 +338,7 @@ mod tests {
         let bytes = std::fs::read(path_of(&server, "OA.json")).unwrap();
         let (_, names, _) = header(sound(&bytes).unwrap()).unwrap();
         let records = Records::parse(bytes, &names).unwrap();
+        assert_eq!(opened_by(std::fs::read(path_of(&server, "OA.json")).unwrap())["C"], 1);
         let mut opened: Vec<&str> = records.all().map(|(_, tag, _)| names[usize::from(tag)].as_str()).collect();
         opened.sort_unstable();
         assert_eq!(opened, ["A", "B", "C"]);

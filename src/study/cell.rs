@@ -6,6 +6,20 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotUnicode;
 
+/// What a cell can look like.
+pub const KINDS: [&str; 4] = ["number", "true or false", "list", "text"];
+
+/// What a cell that is not empty looks like, by its place in [`KINDS`]; nothing is guessed from a definition.
+#[must_use]
+pub fn kind(cell: &[u8]) -> usize {
+    match cell {
+        b"true" | b"false" => 1,
+        [b'[' | b'{', ..] => 2,
+        _ if cell.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)) => 0,
+        _ => 3,
+    }
+}
+
 /// Whether a value is its own text, in which nothing has to be quoted: numbers and booleans, and what is absent.
 #[must_use]
 pub fn is_bare(raw: &str) -> bool {

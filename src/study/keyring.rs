@@ -17,6 +17,8 @@ use zeroize::Zeroizing;
 pub struct BadKey {
     pub what: String,
     pub advice: &'static str,
+    /// It may be good, but no passphrase was given.
+    pub locked: bool,
 }
 
 /// One private key.
@@ -55,6 +57,7 @@ impl Key {
             return Err(BadKey {
                 what: "is encrypted in the old form of OpenSSL".to_owned(),
                 advice: "rewrite it with `openssl pkcs8 -topk8 -in KEY -out NEW` and keep the passphrase",
+                locked: false,
             });
         } else if pem.contains("BEGIN RSA PRIVATE KEY") {
             PrivateKey::from_pkcs1_pem(pem).map_err(unsound)?
@@ -125,22 +128,28 @@ impl Key {
 fn given(passphrase: Option<&str>) -> Result<&str, BadKey> {
     passphrase.ok_or_else(|| BadKey {
         what: "is encrypted, and there is no passphrase".to_owned(),
-        advice: "set `passphrase` in servers.toml",
+        advice: "set `passphrase` in servers.toml, or call mtdata at a terminal, which asks for it",
+        locked: true,
     })
 }
 
 fn wrong_passphrase(error: impl std::fmt::Display) -> BadKey {
-    BadKey { what: format!("cannot be opened with the passphrase: {error}"), advice: "check the passphrase" }
+    BadKey {
+        what: format!("cannot be opened with the passphrase: {error}"),
+        advice: "check the passphrase; a key of old OpenSSL (3DES) has to be rewritten with `openssl pkcs8 -topk8`",
+        locked: false,
+    }
 }
 
 fn unsound(error: impl std::fmt::Display) -> BadKey {
-    BadKey { what: format!("is no sound key: {error}"), advice: "restore it from its copy" }
+    BadKey { what: format!("is no sound key: {error}"), advice: "restore it from its copy", locked: false }
 }
 
 fn no_key() -> BadKey {
     BadKey {
         what: "holds no private key".to_owned(),
         advice: "name the private half: a PEM that begins with BEGIN ... PRIVATE KEY, or its DER",
+        locked: false,
     }
 }
 
@@ -162,7 +171,7 @@ fn open_small(key: &PrivateKey, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 pub enum Closed {
     /// No base64, or not of a key's length: never encrypted, or cut.
     NotCiphertext,
-    /// A key opened it, and what came out is no text.
+    /// A key opened it, and what came out is no text; or two keys did, so that neither is to be believed.
     Garbage,
     /// Ciphertext that no key opens.
     NoKey,
@@ -209,20 +218,29 @@ impl Keyring {
         if !self.keys.iter().any(|key| key.bytes == sealed.len()) && !(64..=1024).contains(&sealed.len()) {
             return Err(Closed::NotCiphertext);
         }
-        let first = self.last.load(Ordering::Relaxed);
-        let mut opened = Closed::NoKey;
-        for index in std::iter::once(first).chain((0..self.keys.len()).filter(|&index| index != first)) {
+        let last = self.last.load(Ordering::Relaxed);
+        let mut closed = Closed::NoKey;
+        let mut opened: Option<(String, usize)> = None;
+        for index in std::iter::once(last).chain((0..self.keys.len()).filter(|&index| index != last)) {
             let Some(plain) = self.keys.get(index).and_then(|key| key.open(&sealed)) else { continue };
-            // A wrong key's result looks padded once in some hundred thousand times; text it never is.
-            match std::str::from_utf8(&plain) {
-                Ok(text) if !text.chars().any(char::is_control) => {
-                    self.last.store(index, Ordering::Relaxed);
-                    return Ok((text.to_owned(), index));
-                }
-                _ => opened = Closed::Garbage,
+            // A wrong key's result looks padded once in some hundred thousand times, and is hardly ever text.
+            let Some(text) = std::str::from_utf8(&plain).ok().filter(|text| !text.chars().any(char::is_control)) else {
+                closed = Closed::Garbage;
+                continue;
+            };
+            if opened.is_some() {
+                return Err(Closed::Garbage);
+            }
+            opened = Some((text.to_owned(), index));
+            // The key of the neighbours is believed; where another seems to fit, all are asked.
+            if index == last {
+                break;
             }
         }
-        Err(opened)
+        if let Some((_, index)) = &opened {
+            self.last.store(*index, Ordering::Relaxed);
+        }
+        opened.ok_or(closed)
     }
 }
 

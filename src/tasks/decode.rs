@@ -2,6 +2,7 @@
 
 mod batch;
 mod day;
+mod drift;
 pub mod rows;
 mod shrunk;
 
@@ -10,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::config::Project;
@@ -51,6 +52,23 @@ pub fn inspect(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     std::fs::read(path).map(Zeroizing::new).map_err(|error| bad(&format!("cannot be read: {error}")))
 }
 
+/// Reads a private key; at a terminal, asks for a passphrase that is nowhere set.
+///
+/// # Errors
+/// When it is missing, open to others, or no key that can be used.
+pub fn unlock(path: &Path, passphrase: Option<&SecretString>) -> Result<Key, Failure> {
+    let bytes = inspect(path)?;
+    let mut read = Key::read(&bytes, passphrase.map(ExposeSecret::expose_secret));
+    if read.as_ref().is_err_and(|bad| bad.locked)
+        && let Some(typed) = secret::ask(&format!("passphrase of {}", path.display()))
+    {
+        read = Key::read(&bytes, Some(typed.expose_secret()));
+    }
+    read.map_err(|bad| {
+        Failure::new(FailureKind::Key, format!("the private key {} {}", path.display(), bad.what)).advise(bad.advice)
+    })
+}
+
 impl ServerKeys {
     fn new(server: &Server) -> Self {
         let one =
@@ -62,14 +80,7 @@ impl ServerKeys {
         let files = self.files.as_ref().map_err(Clone::clone)?;
         let ring = self.ring.get_or_init(|| {
             let passphrase = server.passphrase.as_ref().map(secret::reveal).transpose()?;
-            let passphrase = passphrase.as_ref().map(ExposeSecret::expose_secret);
-            let one = |(path, _): &(PathBuf, String)| {
-                let bytes = inspect(path)?;
-                Key::read(&bytes, passphrase).map_err(|bad| {
-                    Failure::new(FailureKind::Key, format!("the private key {} {}", path.display(), bad.what))
-                        .advise(bad.advice)
-                })
-            };
+            let one = |(path, _): &(PathBuf, String)| unlock(path, passphrase.as_ref());
             files.iter().map(one).collect::<Result<_, _>>().map(Keyring::new)
         });
         ring.as_ref().map_err(Clone::clone)
@@ -86,7 +97,7 @@ impl Decode {
 
 impl Task for Decode {
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
@@ -123,7 +134,7 @@ impl Task for Decode {
             return Err(Failure::new(FailureKind::Internal, "a decoding without server"));
         };
         let folder = ServerFolder::new(&server.path);
-        let day = Day { work, ring: keys.ring(server)?, folder: &folder };
+        let day = Day { work, ring: keys.ring(server)?, folder: &folder, date_style: &server.date_style };
         day.decode()
     }
 }

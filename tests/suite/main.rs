@@ -5,6 +5,7 @@
 mod alerts;
 mod chain;
 mod commands;
+mod decoding;
 mod firstgen;
 mod fuzzed;
 mod gate;

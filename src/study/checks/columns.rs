@@ -4,6 +4,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Finding;
 use super::table::{Facts, NOBODY};
+use crate::study::cell::{KINDS, kind};
+use crate::study::moment::day_of;
 use crate::study::scale::{ColumnKind, PARTICIPANT};
 
 /// How much a column varies.
@@ -18,28 +20,20 @@ pub(crate) struct Blank {
     kinds: [Span; KINDS.len()],
 }
 
-/// What a cell looks like; none of it is guessed from the definition.
-const KINDS: [&str; 4] = ["number", "true or false", "list", "text"];
-
 /// Of the rows in which a column looks so.
 #[derive(Debug, Clone, Copy, Default)]
 struct Span {
     count: u64,
     first: u64,
     last: u64,
-}
-
-fn kind(cell: &[u8]) -> usize {
-    match cell {
-        b"true" | b"false" => 1,
-        [b'[' | b'{', ..] => 2,
-        _ if cell.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)) => 0,
-        _ => 3,
-    }
+    /// When these rows were entered, in milliseconds since 1970.
+    since: Option<i64>,
+    until: Option<i64>,
 }
 
 impl Blank {
-    pub fn see(&mut self, cell: &[u8]) {
+    /// Takes in the next row's cell; `moment` is when the row was entered.
+    pub fn see(&mut self, cell: &[u8], moment: Option<i64>) {
         self.rows += 1;
         if cell.is_empty() {
             return;
@@ -48,9 +42,11 @@ impl Blank {
         let span = &mut self.kinds[kind(cell)];
         if span.count == 0 {
             span.first = self.rows;
+            span.since = moment;
         }
         span.count += 1;
         span.last = self.rows;
+        span.until = moment;
         if !self.several {
             let hash = xxh3_64(cell);
             match self.only {
@@ -68,18 +64,23 @@ impl Blank {
         let spans: Vec<(usize, &Span)> = self.kinds.iter().enumerate().filter(|(_, span)| span.count > 0).collect();
         let first = spans.iter().map(|(_, span)| span.first).min()?;
         let last = spans.iter().map(|(_, span)| span.last).max()?;
+        let day =
+            |word: &str, moment: Option<i64>| moment.map(|at| format!(" {word} {}", day_of(at))).unwrap_or_default();
+        let since = spans.iter().min_by_key(|(_, span)| span.first).and_then(|(_, span)| span.since);
+        let until = spans.iter().max_by_key(|(_, span)| span.last).and_then(|(_, span)| span.until);
         // Where it is there at all, nearly every entry has it.
         let dense = (last - first + 1) * 9 <= self.filled * 10 && self.filled >= LEAST;
         if dense && first > LEAST {
-            return Some(format!("new: the {} entries before do not have it", first - 1));
+            return Some(format!("new{}: the {} entries before do not have it", day("since", since), first - 1));
         }
         if dense && self.rows - last >= LEAST {
-            return Some(format!("gone: the last {} entries do not have it", self.rows - last));
+            return Some(format!("gone{}: the last {} entries do not have it", day("after", until), self.rows - last));
         }
         let both = |a: &Span, b: &Span| a.count >= LEAST && b.count >= LEAST && a.last < b.first;
-        let change =
-            spans.iter().find_map(|(was, a)| spans.iter().find(|(_, b)| both(a, b)).map(|(is, _)| (*was, *is)));
-        change.map(|(was, is)| format!("of another kind: {}, then {}", KINDS[was], KINDS[is]))
+        let change = spans
+            .iter()
+            .find_map(|(was, a)| spans.iter().find(|(_, b)| both(a, b)).map(|(is, b)| (*was, *is, b.since)));
+        change.map(|(was, is, at)| format!("of another kind{}: {}, then {}", day("since", at), KINDS[was], KINDS[is]))
     }
 }
 

@@ -262,7 +262,7 @@ impl<'t> Examination<'t> {
             self.flags(record, text(flags), person, moment, sink);
         }
         for (blank, cell) in self.blanks.iter_mut().zip(record) {
-            blank.see(cell);
+            blank.see(cell, moment);
         }
         if self.kind == ScaleKind::Trials {
             return;

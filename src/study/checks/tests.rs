@@ -617,10 +617,11 @@ fn s8_drift() {
         writeln!(text, "\"{}\",{gone},{id},{kind},{new},{},{rare},PRE", on(2), 100 + id).unwrap();
     }
     let found = Lab::default().table("New", text).find("S8");
+    let day = crate::study::moment::day_of(crate::study::moment::millis(&on(2)).unwrap());
     assert_eq!(found.len(), 3, "{found:#?}");
-    assert!(found[0].starts_with("New   gone  gone: the last 30 entries"));
-    assert!(found[1].starts_with("New   kind  of another kind: number, then text"));
-    assert!(found[2].starts_with("New   new  new: the 30 entries before"));
+    assert!(found[0].starts_with(&format!("New   gone  gone after {day}: the last 30 entries")));
+    assert!(found[1].starts_with(&format!("New   kind  of another kind since {day}: number, then text")));
+    assert!(found[2].starts_with(&format!("New   new  new since {day}: the 30 entries before")));
 }
 
 #[test]

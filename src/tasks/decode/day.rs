@@ -13,12 +13,13 @@ use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
 use crate::pool::atomic::{self, AtomicFile};
-use crate::pool::paths::ServerFolder;
+use crate::pool::paths::{DateStyle, ServerFolder, raw_name};
 use crate::pool::plain::{Known, Plain, Sealed};
 use crate::study::keyring::{Closed, Keyring};
 use crate::study::salvage::Care;
-use crate::task::{Count, Counts, Done, Failure, FailureKind, Warning, Work, Written};
+use crate::task::{Axes, Count, Counts, Done, Failure, FailureKind, Warning, Work, Written};
 use crate::tasks::decode::batch::{Batch, Fragment, Source};
+use crate::tasks::decode::drift::{self, Shape};
 use crate::tasks::decode::rows::{Columns, NotJson, Parsed, Parser, Refused, Rows};
 use crate::tasks::decode::shrunk;
 
@@ -30,6 +31,7 @@ pub struct Day<'d> {
     pub work: &'d Work<'d>,
     pub ring: &'d Keyring,
     pub folder: &'d ServerFolder,
+    pub date_style: &'d DateStyle,
 }
 
 /// A raw file of the day.
@@ -67,6 +69,31 @@ impl Day<'_> {
         Ok(done)
     }
 
+    /// The tables of the days before this one, the nearest first, as far as they are there.
+    fn tables_before(&self) -> Vec<PathBuf> {
+        let Axes { server: Some(server), scale: Some(scale), date: Some(date) } = self.work.axes else {
+            return Vec::new();
+        };
+        let seen = self.work.facts.servers.get(server).and_then(|server| server.scales.get(scale));
+        let days = seen.into_iter().flat_map(|scale| scale.dates.range(..*date).rev());
+        let names = days.take(drift::DAYS).flat_map(|(day, files)| {
+            let own = self.date_style.table(scale, *day);
+            let mut names: Vec<String> = files.active.iter().map(ToString::to_string).collect();
+            if !names.contains(&own) {
+                names.push(own);
+            }
+            names
+        });
+        names.map(|name| self.folder.active().join(name)).filter(|table| table.exists()).collect()
+    }
+
+    /// For people: scale and day.
+    fn name(&self) -> String {
+        let scale = self.work.axes.scale.as_ref().map(ToString::to_string).unwrap_or_default();
+        let date = self.work.axes.date.map(|date| date.to_string()).unwrap_or_default();
+        format!("{scale}, since {date}")
+    }
+
     fn files(&self) -> Result<Vec<Raw>, Failure> {
         let keys: Vec<String> = self.ring.keys().iter().map(|key| key.fingerprint().to_owned()).collect();
         let one = |input: &crate::task::ProjectPath| {
@@ -75,7 +102,13 @@ impl Day<'_> {
             let name = input.rsplit('/').next().unwrap_or_default().to_owned();
             Ok(Raw { plain: Plain::open(self.folder, &name, &keys), path, name, size, care: Care::Fast })
         };
-        self.work.inputs.iter().map(one).collect()
+        let mut files: Vec<Raw> = self.work.inputs.iter().map(one).collect::<Result<_, _>>()?;
+        // In the order of their arrival: the second answer of a second, `-1`, would sort before the first.
+        files.sort_by_cached_key(|file| {
+            let dated = raw_name(&file.name);
+            (dated.map(|dated| (dated.time, dated.repeat)), file.name.clone())
+        });
+        Ok(files)
     }
 
     fn tables(&self, files: &mut [Raw], decrypted: &mut u64) -> Result<Done, Failure> {
@@ -364,7 +397,15 @@ impl<'t> Table<'t> {
         if let Some(table) = self.quarantine.commit().map_err(|error| Failure::write(&self.quarantine.path, &error))? {
             written.push(table);
         }
+        let mut own = Shape::default();
+        if active.exists() {
+            own.see(&active).map_err(|error| Failure::read(&active, &error))?;
+        }
         let table = self.out.commit().map_err(failed)?;
+        if table.changed {
+            let drift = drift::look(&active, &self.day.tables_before(), &own, &self.day.name());
+            self.warnings.extend(drift.map_err(|error| Failure::read(&active, &error))?);
+        }
         self.counts.add(Count::BytesOut, table.size);
         written.insert(0, table);
         if self.unopened > 0 {
