@@ -6,6 +6,7 @@ use crate::cli::arguments::{CheckArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::config::secret;
 use crate::config::servers::Server;
+use crate::pool::place;
 use crate::task::{Cancel, Failure, Patience};
 use crate::tasks::Tasks;
 use crate::tasks::decode::unlock;
@@ -60,9 +61,16 @@ pub fn run(arguments: &ProjectArguments, check: &CheckArguments) -> Result<Exit,
 fn pool(path: &std::path::Path) -> Result<String, String> {
     let place = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
     match rustix::fs::access(place, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK) {
-        Ok(()) => Ok(format!("{} can be written", build::shown(path).display())),
+        Ok(()) => Ok(format!("{} can be written{}", build::shown(path).display(), shared(path))),
         Err(error) => Err(format!("{} cannot be written: {error}", place.display())),
     }
+}
+
+/// What to know of a pool that several hosts could use.
+fn shared(pool: &std::path::Path) -> String {
+    place::network(pool).map_or_else(String::new, |kind| {
+        format!("; it is on a network file system ({kind}): run mtdata on one host only, several are not supported")
+    })
 }
 
 fn told(failure: Failure) -> String {

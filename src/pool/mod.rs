@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod notes;
 pub mod paths;
 pub mod periods;
+pub mod place;
 pub mod plain;
 pub mod raw;
 pub mod raw_file;

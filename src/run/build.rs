@@ -45,8 +45,10 @@ pub fn hold(project: &Project, wait: Duration) -> Result<Lock, Refusal> {
     make(&runs_folder(project), atomic::PRIVATE)?;
     make(&pool, atomic::SHARED)?;
     let locks = [home.join("lock"), pool.join(".lock")];
-    Lock::take(&locks, wait).map_err(|refused| match refused {
+    let folders = project.servers.values().map(|server| server.path.as_path());
+    Lock::take(&locks, folders, wait).map_err(|refused| match refused {
         Refused::Held(holder) => Refusal::Locked(holder),
+        Refused::Elsewhere(path, holder) => Refusal::Io(path.clone(), elsewhere(&path, &holder)),
         Refused::Io(path, error) => Refusal::Io(path, error),
     })
 }
@@ -110,6 +112,16 @@ pub fn carry_out(project: &Project, tasks: &Tasks, request: &Request, lock: &Loc
     history::sweep(&runs, project.pipeline.logs.keep_runs);
     scheduler.retire();
     Ok(summary)
+}
+
+/// Why a pool that another host uses, too, is left alone.
+fn elsewhere(path: &Path, holder: &str) -> std::io::Error {
+    std::io::Error::other(format!(
+        "this folder is on a network file system and a run of another host ({holder}) has not ended; several hosts on \
+         one pool are not supported, since such a file system does not keep them apart reliably. If that run is no \
+         longer at work, remove {}",
+        path.display()
+    ))
 }
 
 /// Removes the temporary files of a run that was killed.

@@ -1,4 +1,5 @@
-//! One run at a time: locks of the kernel on the project and on the pool, gone with the process that held them.
+//! One run at a time: locks of the kernel on the project, on the pool and on the servers' folders, gone with the process
+//! that held them.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -6,10 +7,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Both locks, held until dropped.
+use crate::pool::place;
+
+/// All locks, held until dropped.
 #[derive(Debug)]
 pub struct Lock {
     files: Vec<File>,
+    /// Of servers' folders, which may lie outside the pool and in another project's; nothing is written there.
+    _folders: Vec<File>,
     /// The last run left its note behind: it was killed.
     pub after_kill: bool,
 }
@@ -19,6 +24,8 @@ pub struct Lock {
 pub enum Refused {
     /// Another run holds it; what it wrote about itself.
     Held(String),
+    /// A run of another host did not end, and the pool lies on a network file system: its note, and where it stands.
+    Elsewhere(PathBuf, String),
     Io(PathBuf, io::Error),
 }
 
@@ -27,7 +34,11 @@ impl Lock {
     ///
     /// # Errors
     /// [`Refused`].
-    pub fn take(paths: &[PathBuf], wait: Duration) -> Result<Self, Refused> {
+    pub fn take<'f>(
+        paths: &[PathBuf],
+        folders: impl Iterator<Item = &'f Path>,
+        wait: Duration,
+    ) -> Result<Self, Refused> {
         let start = Instant::now();
         let mut files = Vec::new();
         let mut after_kill = false;
@@ -36,7 +47,8 @@ impl Lock {
             files.push(file);
             after_kill |= noted;
         }
-        Ok(Self { files, after_kill })
+        let folders = folders.filter_map(|folder| take_folder(folder, start, wait).transpose());
+        Ok(Self { files, _folders: folders.collect::<Result<_, _>>()?, after_kill })
     }
 
     /// A run that came to its end leaves no note.
@@ -58,30 +70,55 @@ fn take_one(path: &Path, start: Instant, wait: Duration) -> Result<(File, bool),
         .mode(0o600)
         .open(path)
         .map_err(failed)?;
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::WouldBlock) if start.elapsed() < wait => std::thread::sleep(Duration::from_millis(50)),
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Only for the message; an empty one does no harm.
-                let _ = file.read_to_string(&mut holder);
-                return Err(Refused::Held(holder.trim().to_owned()));
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
+    if !lock_within(&file, start, wait).map_err(failed)? {
+        let mut holder = String::new();
+        // Only for the message; an empty one does no harm.
+        let _ = file.read_to_string(&mut holder);
+        return Err(Refused::Held(holder.trim().to_owned()));
     }
-    let holder =
-        format!("process {}, since {}\n", std::process::id(), chrono::Local::now().format("%Y-%m-%d %H:%M:%S"));
+    let mut left = String::new();
+    file.read_to_string(&mut left).map_err(failed)?;
+    let here = hostname::get().unwrap_or_default().to_string_lossy().into_owned();
+    if place::network(path).is_some() && host_of(&left).is_some_and(|host| host != here) {
+        return Err(Refused::Elsewhere(path.to_owned(), left.trim().to_owned()));
+    }
+    let since = chrono::Local::now().format("%Y-%m-%d %H:%M:%S");
+    let holder = format!("process {} on {here}, since {since}\n", std::process::id());
     let note = |file: &mut File| {
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(holder.as_bytes())
     };
-    let noted = file.metadata().map_err(failed)?.len() > 0;
     // The lock is what counts: on a full disk a run still decodes, tells people, and knows what it has told.
     let _ = note(&mut file);
-    Ok((file, noted))
+    Ok((file, !left.is_empty()))
+}
+
+/// False when it is held by another for longer than that.
+fn lock_within(file: &File, start: Instant, wait: Duration) -> io::Result<bool> {
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if start.elapsed() < wait => std::thread::sleep(Duration::from_millis(50)),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+/// `None` for a folder that is not there yet, or whose file system locks no folders: the pool's lock has to do then.
+fn take_folder(folder: &Path, start: Instant, wait: Duration) -> Result<Option<File>, Refused> {
+    let Ok(file) = File::open(folder) else { return Ok(None) };
+    match lock_within(&file, start, wait) {
+        Ok(true) => Ok(Some(file)),
+        Ok(false) => Err(Refused::Held(format!("another project writes into {}", folder.display()))),
+        Err(_) => Ok(None),
+    }
+}
+
+/// `process 7 on lab3, since ...`
+fn host_of(note: &str) -> Option<&str> {
+    note.split_once(" on ")?.1.split(',').next()
 }
 
 #[cfg(test)]
@@ -92,13 +129,20 @@ mod tests {
     fn the_second_is_refused_and_told_by_whom() {
         let folder = tempfile::tempdir().unwrap();
         let paths = [folder.path().join("lock")];
-        let first = Lock::take(&paths, Duration::ZERO).unwrap();
-        match Lock::take(&paths, Duration::from_millis(60)) {
-            Err(Refused::Held(holder)) => assert!(holder.contains(&std::process::id().to_string())),
+        let first = Lock::take(&paths, std::iter::empty(), Duration::ZERO).unwrap();
+        match Lock::take(&paths, std::iter::empty(), Duration::from_millis(60)) {
+            Err(Refused::Held(holder)) => {
+                assert!(holder.contains(&std::process::id().to_string()));
+                assert_eq!(host_of(&holder), Some(&*hostname::get().unwrap().to_string_lossy()));
+            }
             other => panic!("{other:?}"),
         }
-        drop(first);
+        let folders = || std::iter::once(folder.path());
+        let other = [folder.path().join("other")];
+        let one = Lock::take(&other, folders(), Duration::ZERO).unwrap();
+        assert!(matches!(Lock::take(&[], folders(), Duration::ZERO), Err(Refused::Held(_))));
+        drop((first, one));
         // A command that another test of this process starts inherits the lock until it is really another program.
-        Lock::take(&paths, Duration::from_secs(20)).unwrap();
+        Lock::take(&paths, std::iter::empty(), Duration::from_secs(20)).unwrap();
     }
 }
