@@ -182,10 +182,11 @@ impl Index {
         if let Err(broken) = reading.result {
             self.damaged.push((name.to_owned(), broken.to_string()));
         }
-        self.append(path, reading.size, *reading.hash.as_bytes(), entries.iter())
+        let look = Look::settled(path)?;
+        self.record(path, look, reading.size, *reading.hash.as_bytes(), entries.iter())
     }
 
-    /// Adds a raw file that was read.
+    /// Adds a raw file that this process wrote and read back.
     ///
     /// # Errors
     /// Whatever the file system says; the raw file is then read again when the index is opened next.
@@ -196,9 +197,21 @@ impl Index {
         hash: [u8; 32],
         entries: impl Iterator<Item = &'e Identity> + Clone,
     ) -> io::Result<()> {
+        let look = Look::of(&fs::metadata(path)?);
+        self.record(path, look, size, hash, entries)
+    }
+
+    fn record<'e>(
+        &mut self,
+        path: &Path,
+        look: Look,
+        size: u64,
+        hash: [u8; 32],
+        entries: impl Iterator<Item = &'e Identity> + Clone,
+    ) -> io::Result<()> {
         let highest = entries.clone().map(|identity| identity.id).filter(|id| *id != NO_ID).max();
         let count = entries.clone().count() as u64;
-        let mut record = FileRecord { size, hash, count, highest, look: Look::settled(path)?, at: 0 };
+        let mut record = FileRecord { size, hash, count, highest, look, at: 0 };
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         record.at = self.write(&header(name, &record, count), entries)?;
         self.files.insert(name.to_owned(), record);

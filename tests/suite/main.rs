@@ -6,6 +6,7 @@ mod alerts;
 mod chain;
 mod commands;
 mod decoding;
+mod exporting;
 mod firstgen;
 mod fuzzed;
 mod gate;
