@@ -13,6 +13,7 @@ mod gate;
 mod hostile;
 mod imported;
 mod kills;
+mod lossless;
 mod ops;
 mod own_commands;
 mod planted;
