@@ -1,0 +1,197 @@
+//! Exporting against `curl --parallel` on the same server, and the memory that a huge answer takes.
+//!
+//! `cargo bench --bench export` prints ratios of alternating rounds; it needs curl. `-- download`, `-- delete` and
+//! `-- memory` measure one of them. The server stands in this process and answers both sides alike.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use mtdata::demo::server::{Fault, StudyServer};
+use mtdata::demo::study::{Synthetic, Table};
+
+const ROUNDS: usize = 7;
+const PASSWORD: &str = "a-password-for-loopback";
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn table(deleteable: bool, entries: i64) -> Table {
+    let moment = Utc::now().fixed_offset();
+    let entry = |id: i64| {
+        let answers: String = (1..=12).fold(String::new(), |mut text, item| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\"item{item}\":{},", (id + item) % 5);
+            text
+        });
+        let head = format!("\"id\":{id},\"participant\":{},\"session\":\"firstSession\"", id % 300);
+        let date = "\"date\":\"Tue, 25 Aug 2015 08:54:35 -0500\"";
+        (id, moment, format!("{{{head},{answers}{date},\"tag\":null,\"timeOnPage\":12.345}}").into_bytes())
+    };
+    Table { deleteable, honours_after: true, entries: (1..=entries).map(entry).collect() }
+}
+
+fn serve(tables: usize, deleteable: bool, entries: i64) -> Outcome<StudyServer> {
+    let tables = (0..tables).map(|number| (format!("Scale{number:02}"), table(deleteable, entries))).collect();
+    Ok(StudyServer::start(Synthetic { tables, schedule: b"[]".to_vec() }, "admin", PASSWORD, 0)?)
+}
+
+fn write_project(root: &Path, server: &StudyServer, delete_mode: bool) -> Outcome<()> {
+    fs::write(
+        root.join("Pipeline.toml"),
+        "default = [\"export\"]\n[data]\npool = \"data\"\nservers = \"servers.toml\"\n[groups]\nnetwork = 8\n\
+         [task.export]\naction = \"export\"\neach = [\"server\", \"scale\"]\nscales = \"all\"\ngroup = \"network\"\n",
+    )?;
+    fs::write(
+        root.join("servers.toml"),
+        format!(
+            "[calm]\nready = true\ndelete_mode = {delete_mode}\nurl = \"{}\"\nuser = \"admin\"\n\
+             password = {{ file = \"password\" }}\ntimezone = \"America/New_York\"\n",
+            server.url()
+        ),
+    )?;
+    fs::write(root.join("password"), PASSWORD)?;
+    Ok(fs::set_permissions(root.join("password"), fs::Permissions::from_mode(0o600))?)
+}
+
+fn mtdata(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mtdata"));
+    command.current_dir(root).args(["build", "-q"]).stdin(Stdio::null());
+    command
+}
+
+fn timed(command: &mut Command) -> Outcome<Duration> {
+    let start = Instant::now();
+    let status = command.status()?;
+    let took = start.elapsed();
+    if status.success() { Ok(took) } else { Err(format!("{command:?}: {status}").into()) }
+}
+
+/// curl for many addresses of one kind, with connections used again.
+fn curl(root: &Path, parallel: usize, method: &str, urls: impl Iterator<Item = String>) -> Outcome<Command> {
+    let lines: String = urls.fold(String::new(), |mut text, url| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "url = \"{url}\"\noutput = \"/dev/null\"");
+        text
+    });
+    fs::write(root.join("urls"), lines)?;
+    let mut command = Command::new("curl");
+    command.current_dir(root).args(["--parallel", "--parallel-max", &parallel.to_string(), "--silent", "--fail"]);
+    command.args(["--request", method, "--user", &format!("admin:{PASSWORD}"), "--config", "urls"]);
+    Ok(command)
+}
+
+fn middle(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+fn seconds(all: &[Duration]) -> f64 {
+    middle(all.iter().map(Duration::as_secs_f64).collect())
+}
+
+/// 60 tables of 1,000 entries.
+fn download() -> Outcome<()> {
+    let server = serve(60, false, 1000)?;
+    let root = tempfile::tempdir()?;
+    write_project(root.path(), &server, false)?;
+    let urls = || (0..60).map(|number| format!("{}export/Scale{number:02}", server.url()));
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..=ROUNDS {
+        theirs.push(timed(&mut curl(root.path(), 50, "GET", urls())?)?);
+        for folder in ["data", ".mtdata"] {
+            drop(fs::remove_dir_all(root.path().join(folder)));
+        }
+        ours.push(timed(&mut mtdata(root.path()))?);
+    }
+    // The first round warms up.
+    let (ours, theirs) = (seconds(&ours[1..]), seconds(&theirs[1..]));
+    println!("download: mtdata {ours:.3} s, curl {theirs:.3} s, ratio {:.2} (limit 3)", ours / theirs);
+    Ok(())
+}
+
+/// 10,000 entries of 10 tables: all of an export, with archive, ledger and confirmation, against the deletions alone.
+fn delete() -> Outcome<()> {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut curls = Vec::new();
+    for round in 0..ROUNDS {
+        let root = tempfile::tempdir()?;
+        let server = serve(10, true, 1000)?;
+        write_project(root.path(), &server, true)?;
+        ours.push(timed(&mut mtdata(root.path()))?);
+        let deleted = server.requests().iter().filter(|request| request.starts_with("DELETE")).count();
+        assert_eq!((deleted, server.ids("Scale00").len()), (10_000, 0));
+        let server = serve(10, true, 1000)?;
+        let urls = (0..10_000).map(|n| format!("{}export/Scale{:02}/{}", server.url(), n / 1000, n % 1000 + 1));
+        // As many connections as mtdata has, and curl's own number.
+        let parallel = if round % 2 == 0 { 8 } else { 50 };
+        let took = timed(&mut curl(root.path(), parallel, "DELETE", urls)?)?;
+        assert_eq!(server.ids("Scale00").len(), 0);
+        curls.push((parallel, took));
+        theirs.push(took);
+    }
+    let of =
+        |parallel| seconds(&curls.iter().filter(|(p, _)| *p == parallel).map(|(_, took)| *took).collect::<Vec<_>>());
+    let (ours, best) = (seconds(&ours), of(8).min(of(50)));
+    println!(
+        "delete: mtdata {:.0} a second, curl {:.0} with 8 connections and {:.0} with 50, ratio {:.2} (limit 0.80)",
+        10_000.0 / ours,
+        10_000.0 / of(8),
+        10_000.0 / of(50),
+        best / ours
+    );
+    Ok(())
+}
+
+/// In KiB, the most that the process ever held.
+fn peak(child: &mut Child) -> Outcome<u64> {
+    let mut most = 0;
+    while child.try_wait()?.is_none() {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        most = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(most);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(most)
+}
+
+/// An answer of 1 GiB in entries of 4 KiB, when all of it is new and when all of it is archived already.
+fn memory() -> Outcome<()> {
+    const ENTRIES: u64 = 1 << 18;
+    let server = serve(1, false, 1)?;
+    let root = tempfile::tempdir()?;
+    write_project(root.path(), &server, false)?;
+    let limit = 64.0 + (40 * ENTRIES) as f64 / f64::from(1 << 20);
+    for what in ["new", "held"] {
+        drop(fs::remove_file(root.path().join("data/calm/.archive/Scale00.notes")));
+        server.plan("GET", "export/Scale00", Fault::Endless { entries: ENTRIES, size: 4096 }, 1);
+        let start = Instant::now();
+        let mut child = mtdata(root.path()).spawn()?;
+        let peak = peak(&mut child)? as f64 / 1024.0;
+        assert!(child.wait()?.success());
+        println!(
+            "memory: 1 GiB in {ENTRIES} entries, all {what}: peak {peak:.0} MiB (limit {limit:.0}), {:.1} s",
+            start.elapsed().as_secs_f64()
+        );
+    }
+    Ok(())
+}
+
+fn main() -> Outcome<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    if is_wanted("download") {
+        download()?;
+    }
+    if is_wanted("delete") {
+        delete()?;
+    }
+    if is_wanted("memory") {
+        memory()?;
+    }
+    Ok(())
+}
