@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use petgraph::graph::NodeIndex;
 
 /// One bar: how many instances are done, what is running and for how long.
@@ -26,9 +26,13 @@ impl Progress {
     pub fn new(shown: bool) -> Self {
         let bar = shown.then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-            let style =
-                ProgressStyle::with_template("{bar:24} {pos}/{len} {per_sec} {msg}").expect("the template is constant");
-            bar.set_style(style.progress_chars("=> "));
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {rate} {wide_msg}")
+                .expect("the template is constant");
+            let rate = |state: &ProgressState, line: &mut dyn std::fmt::Write| {
+                // Writing to a line in memory cannot fail.
+                let _ = write!(line, "{:.1}/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate).progress_chars("=> "));
             bar
         });
         Self { bar, running: BTreeMap::new(), asking: 0 }

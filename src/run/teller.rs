@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
+use indicatif::HumanCount;
+
 use crate::plan::reason::ReasonRecord;
 use crate::run::events::{Event, EventWriter, Finished, Outcome};
 use crate::run::progress::Progress;
@@ -137,11 +139,8 @@ impl Teller {
             }
             let stored = summary.counts.get(Count::Stored);
             if stored > 0 {
-                let _ = write!(
-                    line,
-                    "; {stored} new entries stored, {} deleted on servers",
-                    summary.counts.get(Count::Deleted)
-                );
+                let [stored, deleted] = [stored, summary.counts.get(Count::Deleted)].map(HumanCount);
+                let _ = write!(line, "; {stored} new entries stored, {deleted} deleted on servers");
             }
             let _ = write!(line, " ({:.1} s)", summary.took.as_secs_f64());
             eprintln!("{line}");
