@@ -118,77 +118,105 @@ fn row_end(bytes: &[u8], last: bool) -> Option<usize> {
 /// A row split into its cells; used again for the next one.
 #[derive(Debug, Default)]
 pub struct Cells {
+    /// Of cells that do not stand in the row as they are: doubled quotes in them.
     text: Vec<u8>,
-    ends: Vec<(u32, u32)>,
-    quoted: bool,
+    places: Vec<CellPlace>,
+    plain: bool,
+}
+
+/// Where a cell lies: in the row, or in the text beside it.
+#[derive(Debug, Clone, Copy)]
+struct CellPlace {
+    start: u32,
+    end: u32,
+    beside: bool,
 }
 
 impl Cells {
     pub fn split(&mut self, row: &[u8]) {
-        self.ends.clear();
-        self.quoted = memchr(b'"', row).is_some();
-        if self.quoted {
-            return self.unquote(row);
-        }
-        let mut start = 0;
-        for comma in memchr::memchr_iter(b',', row) {
-            self.ends.push((position(start), position(comma)));
-            start = comma + 1;
-        }
-        self.ends.push((position(start), position(row.len())));
+        self.split_first(row, usize::MAX);
     }
 
-    fn unquote(&mut self, row: &[u8]) {
+    /// Only so many cells of a row: enough to see what stands in the first ones.
+    pub fn split_first(&mut self, row: &[u8], most: usize) {
+        self.places.clear();
         self.text.clear();
+        self.plain = true;
         let mut at = 0;
-        loop {
-            let start = self.text.len();
-            if row.get(at) == Some(&b'"') {
-                at += 1;
-                loop {
-                    let quote = memchr(b'"', &row[at..]).map_or(row.len(), |found| at + found);
-                    self.text.extend_from_slice(&row[at..quote]);
-                    at = (quote + 1).min(row.len());
-                    if row.get(at) != Some(&b'"') || quote == row.len() {
-                        break;
-                    }
-                    self.text.push(b'"');
-                    at += 1;
-                }
-            }
-            let comma = memchr(b',', &row[at..]).map_or(row.len(), |found| at + found);
-            self.text.extend_from_slice(&row[at..comma]);
-            self.ends.push((position(start), position(self.text.len())));
-            if comma == row.len() {
-                break;
+        while self.places.len() < most {
+            let comma = if row.get(at) == Some(&b'"') { self.quoted(row, at + 1) } else { self.bare(row, at) };
+            if comma >= row.len() {
+                return;
             }
             at = comma + 1;
         }
+        self.plain &= memchr(b'"', &row[at..]).is_none();
+    }
+
+    /// A cell without quotes around it; where it ends.
+    fn bare(&mut self, row: &[u8], start: usize) -> usize {
+        let end = memchr(b',', &row[start..]).map_or(row.len(), |found| start + found);
+        self.plain &= !row[start..end].contains(&b'"');
+        self.places.push(CellPlace { start: position(start), end: position(end), beside: false });
+        end
+    }
+
+    /// A cell behind its opening quote; where it ends.
+    fn quoted(&mut self, row: &[u8], start: usize) -> usize {
+        let close = memchr(b'"', &row[start..]).map_or(row.len(), |found| start + found);
+        if close < row.len() && matches!(row.get(close + 1), None | Some(b',')) {
+            self.plain &= needs_quotes(&row[start..close]);
+            self.places.push(CellPlace { start: position(start), end: position(close), beside: false });
+            return close + 1;
+        }
+        let begin = self.text.len();
+        let mut at = start;
+        loop {
+            let quote = memchr(b'"', &row[at..]).map_or(row.len(), |found| at + found);
+            self.text.extend_from_slice(&row[at..quote]);
+            at = (quote + 1).min(row.len());
+            if row.get(at) != Some(&b'"') || quote == row.len() {
+                // A text that nothing closes is not what would be written.
+                self.plain &= quote < row.len();
+                break;
+            }
+            self.text.push(b'"');
+            at += 1;
+        }
+        let comma = memchr(b',', &row[at..]).map_or(row.len(), |found| at + found);
+        self.plain &= comma == at;
+        self.text.extend_from_slice(&row[at..comma]);
+        self.places.push(CellPlace { start: position(begin), end: position(self.text.len()), beside: true });
+        comma
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.places.len()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.places.is_empty()
     }
 
-    /// True when some cell of the row stands in quotes.
+    /// True when the row is letter for letter what [`put`] makes of its cells.
     #[must_use]
-    pub fn is_quoted(&self) -> bool {
-        self.quoted
+    pub fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// A cell of the row that was split last; an absent one is empty.
     #[must_use]
     pub fn get<'c>(&'c self, row: &'c [u8], at: usize) -> &'c [u8] {
-        let Some((start, end)) = self.ends.get(at) else { return b"" };
-        let text = if self.quoted { &self.text } else { row };
-        &text[*start as usize..*end as usize]
+        let Some(place) = self.places.get(at) else { return b"" };
+        let text = if place.beside { &self.text } else { row };
+        &text[place.start as usize..place.end as usize]
     }
+}
+
+fn needs_quotes(cell: &[u8]) -> bool {
+    memchr3(b',', b'"', b'\n', cell).is_some() || memchr(b'\r', cell).is_some()
 }
 
 /// Rows are shorter than 4 GiB: the archive refuses longer answers.
@@ -198,7 +226,7 @@ fn position(at: usize) -> u32 {
 
 /// Appends a cell, quoted where RFC 4180 asks for it.
 pub fn put(out: &mut Vec<u8>, cell: &[u8]) {
-    if memchr3(b',', b'"', b'\n', cell).is_none() && memchr(b'\r', cell).is_none() {
+    if !needs_quotes(cell) {
         return out.extend_from_slice(cell);
     }
     out.push(b'"');
@@ -235,7 +263,22 @@ mod tests {
             let offset = usize::try_from(place.offset).unwrap();
             assert_eq!(&text[offset..offset + place.length], row);
             cells.split(row);
-            all.push((0..cells.len()).map(|at| cells.get(row, at).to_vec()).collect());
+            let split: Vec<Vec<u8>> = (0..cells.len()).map(|at| cells.get(row, at).to_vec()).collect();
+            let mut again = Vec::new();
+            for (at, cell) in split.iter().enumerate() {
+                if at > 0 {
+                    again.push(b',');
+                }
+                put(&mut again, cell);
+            }
+            assert_eq!(cells.is_plain(), again == row, "{}", String::from_utf8_lossy(row));
+            for most in 0..split.len() {
+                cells.split_first(row, most);
+                assert_eq!(cells.len(), most);
+                assert!((0..most).all(|at| cells.get(row, at) == split[at]));
+                assert!(!cells.is_plain() || again == row);
+            }
+            all.push(split);
         }
         all
     }

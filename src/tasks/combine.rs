@@ -17,7 +17,6 @@ use crate::pool::paths::{ServerFolder, table_name};
 use crate::pool::rows::put;
 use crate::pool::sorting::Merge;
 use crate::study::checks::cells::RowRules;
-use crate::study::moment;
 use crate::study::name::{ScaleName, ServerName};
 use crate::study::people::{Correction, Corrections, corrections};
 use crate::study::scale::{Scale, Studies, Study, digest};
@@ -111,12 +110,14 @@ impl Task for Combine {
         let sources = sources(work)?;
         let mut mended: HashMap<i64, Vec<&Correction>> = HashMap::new();
         mended.extend(corrections(&self.corrections, name, scale));
-        let reading =
-            Reading { sources: &sources, folder: &folder, corrections: &mended, cancel: &work.cancel.clone() };
+        let alike = sources.iter().all(|source| source.header == sources[0].header);
+        let reading = Reading { sources: &sources, folder: &folder, corrections: &mended, alike, cancel: work.cancel };
         let pool = self.servers.get(name).map(|server| ServerFolder::new(&server.path));
         let spilled = |error: std::io::Error| Failure::write(&folder, &error);
-        let mut seen = FirstSeen::read(pool.as_ref(), scale, &folder).map_err(spilled)?;
-        let (rows, repeats) = place(reading.entries()?, &sources, &mut seen, &folder).map_err(spilled)?;
+        let (entries, seen) =
+            rayon::join(|| reading.entries(), || FirstSeen::read(pool.as_ref(), scale, &folder).map_err(spilled));
+        let mut seen = seen?;
+        let (rows, repeats) = place(entries?, &sources, &mut seen, &folder).map_err(spilled)?;
         let header = union(&sources);
         let none = Study::default();
         let study = self.study(name).unwrap_or(&none);
@@ -127,7 +128,6 @@ impl Task for Combine {
             header: &header,
             rules: &rules,
             raw_files: &seen.files,
-            date: moment::COLUMNS.iter().find_map(|name| header.iter().position(|column| column == name)),
             corrections: &mended,
         };
         let mut counts = Counts::default();
@@ -217,30 +217,38 @@ fn write(
     head.push(b'\n');
     file.write_all(&head).map_err(failed)?;
     let mut made: Vec<Made> = Vec::new();
+    let mut next = batches(&mut rows).map_err(failed)?;
     loop {
         work.cancel.check()?;
-        let mut next = Vec::new();
-        for _ in 0..rayon::current_num_threads() * 2 {
-            let batch = batch(&mut rows).map_err(failed)?;
-            if !batch.is_empty() {
-                next.push(batch);
-            }
-        }
-        let (wrote, new) = rayon::join(
-            || made.iter().try_for_each(|made| file.write_all(&made.bytes)),
+        let (fetched, new) = rayon::join(
+            || {
+                made.iter().try_for_each(|made| file.write_all(&made.bytes))?;
+                batches(&mut rows)
+            },
             || next.par_iter().map(|batch| lines.make(batch)).collect::<Result<Vec<Made>, Failure>>(),
         );
-        wrote.map_err(failed)?;
         for made in made {
             counts.add(Count::RowsOut, made.rows);
             told.applied.extend(made.applied);
             told.refused.extend(made.refused);
         }
-        made = new?;
+        (next, made) = (fetched.map_err(failed)?, new?);
         if made.is_empty() {
             return file.commit().map_err(failed);
         }
     }
+}
+
+/// So many batches as are made at once.
+fn batches(rows: &mut Merge<Placed>) -> std::io::Result<Vec<Vec<Placed>>> {
+    let mut all = Vec::new();
+    for _ in 0..rayon::current_num_threads() * 2 {
+        let batch = batch(rows)?;
+        if !batch.is_empty() {
+            all.push(batch);
+        }
+    }
+    Ok(all)
 }
 
 fn batch(rows: &mut Merge<Placed>) -> std::io::Result<Vec<Placed>> {

@@ -1,6 +1,6 @@
 //! The rules that one row of one table decides; what they find stands in the row's `_flags`.
 
-use chrono::{DateTime, Datelike, FixedOffset, NaiveDate};
+use chrono::{Datelike, NaiveDate};
 
 use super::text::{identifying, is_broken};
 use crate::study::moment;
@@ -13,8 +13,10 @@ pub struct RowRules {
     columns: Vec<ColumnRules>,
     participant: Option<Participant>,
     session: Option<Sessions>,
-    /// Where the date stands; a table without date column has no R16.
-    date: Vec<usize>,
+    /// Where dates may stand.
+    dates: Vec<usize>,
+    /// R16 holds; a table without date column has none.
+    undated: bool,
     /// True where the only date is that of the last session: who did not begin has none.
     may_be_undated: bool,
     /// The participants' table: columns that mark accounts of the team.
@@ -118,14 +120,16 @@ impl RowRules {
                 .collect(),
             participant,
             session: sessions(study, name, kind, header),
-            date: if has("R16") { place(moment::COLUMNS) } else { Vec::new() },
+            dates: place(moment::COLUMNS),
+            undated: has("R16"),
             may_be_undated: place(moment::COLUMNS) == place(&["lastSessionDate"]),
             team,
         }
     }
 
-    /// Appends `RULE:column` for everything that the row gives occasion to, separated by `;`.
-    pub fn flags(&self, cells: &[&[u8]], moment: Option<DateTime<FixedOffset>>, out: &mut String) {
+    /// Appends `RULE:column` for everything that the row gives occasion to, separated by `;`. Whoever calls has parsed
+    /// the row's date already, and knows whether it could be read.
+    pub fn flags(&self, cells: &[&[u8]], dated: bool, out: &mut String) {
         let screening = self.session.as_ref().is_some_and(|sessions| sessions.is_screening(cells));
         if let Some(participant) = &self.participant {
             participant.flags(cells, screening, out);
@@ -138,14 +142,19 @@ impl RowRules {
                 flag(out, "R11", if at == self.team[0] { "testAccount" } else { "admin" });
             }
         }
-        let day = moment.map(|moment| moment.date_naive());
         for column in &self.columns {
-            column.flags(cells[column.at], day, out);
+            column.flags(cells[column.at], || self.day(cells), out);
         }
-        let empty = self.may_be_undated && self.date.iter().all(|at| cells[*at].is_empty());
-        if moment.is_none() && !self.date.is_empty() && !empty {
+        let empty = self.may_be_undated && self.dates.iter().all(|at| cells[*at].is_empty());
+        if !dated && self.undated && !self.dates.is_empty() && !empty {
             flag(out, "R16", "date");
         }
+    }
+
+    /// The day on which the entry was made, there: few rows have a value whose meaning depends on it.
+    fn day(&self, cells: &[&[u8]]) -> Option<NaiveDate> {
+        let text = self.dates.iter().map(|at| cells[*at]).find(|cell| !cell.is_empty())?;
+        Some(moment::parse(std::str::from_utf8(text).ok()?)?.date_naive())
     }
 }
 
@@ -201,14 +210,14 @@ fn column_rules(study: &Study, defined: Option<&Scale>, at: usize, name: &str) -
 }
 
 impl ColumnRules {
-    fn flags(&self, cell: &[u8], day: Option<NaiveDate>, out: &mut String) {
+    fn flags(&self, cell: &[u8], day: impl Fn() -> Option<NaiveDate>, out: &mut String) {
         if cell.is_empty() {
             if self.blank {
                 flag(out, "R15", &self.name);
             }
             return;
         }
-        let answer = self.judge.as_ref().map(|judge| judge.judge(cell, || day));
+        let answer = self.judge.as_ref().map(|judge| judge.judge(cell, &day));
         match answer {
             Some(Answer::Missing(crate::study::scale::MissingMeaning::Server)) if self.blank => {
                 return flag(out, "R15", &self.name);
@@ -221,7 +230,7 @@ impl ColumnRules {
             return flag(out, "R15", &self.name);
         }
         if let Some((least_year, least_age)) = self.birth
-            && !is_birth_year(cell, least_year, least_age, day)
+            && !is_birth_year(cell, least_year, least_age, day())
         {
             return flag(out, "R14", &self.name);
         }

@@ -124,7 +124,7 @@ impl Lab {
                 let cells: Vec<&[u8]> = own.iter().map(|name| &record[at(name).unwrap()]).collect();
                 let date = moment::COLUMNS.iter().find_map(|name| at(name)).map(|at| &record[at]).unwrap_or_default();
                 let mut flags = String::new();
-                rules.flags(&cells, moment::parse(std::str::from_utf8(date).unwrap()), &mut flags);
+                rules.flags(&cells, moment::parse(std::str::from_utf8(date).unwrap()).is_some(), &mut flags);
                 let added = |name: &str, usual: &str| {
                     at(name).map_or_else(|| usual.to_owned(), |at| String::from_utf8_lossy(&record[at]).into_owned())
                 };

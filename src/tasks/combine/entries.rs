@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::pool::identity::NO_ID;
 use crate::pool::index::Index;
 use crate::pool::paths::ServerFolder;
-use crate::pool::rows::{Cells, Rows};
+use crate::pool::rows::{Cells, Rows, put};
 use crate::pool::sorting::{Fixed, Merge, Sorter};
 use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::people::Correction;
-use crate::task::{Cancel, Failure, FailureKind};
+use crate::task::{Cancel, Failure};
 
 /// Stands for an id that is none: such entries are never versions of each other.
 pub const NONE: i64 = i64::MAX;
@@ -156,6 +156,8 @@ pub struct Reading<'r> {
     /// For what does not fit into memory.
     pub folder: &'r Path,
     pub corrections: &'r HashMap<i64, Vec<&'r Correction>>,
+    /// All tables have the same columns: equal rows are equal letters, which is told faster than cell by cell.
+    pub alike: bool,
     pub cancel: &'r Cancel,
 }
 
@@ -185,18 +187,11 @@ impl Reading<'_> {
         let (mut rows, header) = Source::rows(path)?;
         let at = |name: &str| header.iter().position(|column| column == name);
         let (id_at, date_at) = (at("id"), moment::COLUMNS.iter().find_map(|name| at(name)));
-        let seeds: Vec<u64> = header.iter().map(|column| xxh3_64_with_seed(column.as_bytes(), 1)).collect();
+        let needed = id_at.max(date_at).map_or(0, |last| last + 1);
+        let mut contents = Contents::new(&header, self.alike);
         let mut cells = Cells::default();
-        let mut number = 0_u64;
         while let Some((place, row)) = rows.next_row().map_err(|error| Failure::read(path, &error))? {
-            number += 1;
-            cells.split(row);
-            if cells.len() != header.len() {
-                let message =
-                    format!("{}: row {number} has {} cells, its header {}", path.display(), cells.len(), header.len());
-                return Err(Failure::new(FailureKind::Data, message)
-                    .advise("remove the table: the next build decodes the day's raw files again"));
-            }
+            cells.split_first(row, needed);
             let text =
                 |at: Option<usize>| at.map(|at| cells.get(row, at)).and_then(|cell| std::str::from_utf8(cell).ok());
             let id = text(id_at).and_then(|id| id.parse().ok()).unwrap_or(NONE);
@@ -205,15 +200,57 @@ impl Reading<'_> {
                 all.iter().find(|one| one.column == *name && one.old == old).map(|one| one.new.as_str())
             });
             let moment = mended.or_else(|| text(date_at)).and_then(moment::millis).unwrap_or(i64::MAX);
-            let content = (0..cells.len()).fold(0_u64, |sum, at| match cells.get(row, at) {
-                b"" => sum,
-                cell => sum.wrapping_add(xxh3_64_with_seed(cell, seeds[at])),
-            });
+            let content = contents.of(row, &mut cells);
             let length = u32::try_from(place.length).unwrap_or(u32::MAX);
             let entry = Entry { id, moment, content, file, offset: place.offset, length };
             sorter.push(entry).map_err(|error| Failure::write(self.folder, &error))?;
         }
         Ok(())
+    }
+}
+
+/// Tells equal rows by a number.
+enum Contents {
+    /// Of the letters of the row, as mtdata would write it.
+    Letters(Vec<u8>),
+    /// Of the cells by their columns: absent and empty are the same, and the order is any.
+    Cells(Vec<u64>),
+}
+
+impl Contents {
+    fn new(header: &[String], alike: bool) -> Self {
+        if alike {
+            return Self::Letters(Vec::new());
+        }
+        Self::Cells(header.iter().map(|column| xxh3_64_with_seed(column.as_bytes(), 1)).collect())
+    }
+
+    /// Of a row whose first cells are split.
+    fn of(&mut self, row: &[u8], cells: &mut Cells) -> u64 {
+        match self {
+            Self::Letters(_) if cells.is_plain() => xxh3_64(row),
+            Self::Letters(written) => {
+                cells.split(row);
+                if cells.is_plain() {
+                    return xxh3_64(row);
+                }
+                written.clear();
+                for at in 0..cells.len() {
+                    if at > 0 {
+                        written.push(b',');
+                    }
+                    put(written, cells.get(row, at));
+                }
+                xxh3_64(written)
+            }
+            Self::Cells(seeds) => {
+                cells.split(row);
+                seeds.iter().enumerate().fold(0_u64, |sum, (at, seed)| match cells.get(row, at) {
+                    b"" => sum,
+                    cell => sum.wrapping_add(xxh3_64_with_seed(cell, *seed)),
+                })
+            }
+        }
     }
 }
 
@@ -290,53 +327,89 @@ impl FirstSeen {
     }
 }
 
+/// Records that are sorted while the next ones are placed.
+const PART: usize = 1 << 17;
+
 /// Leaves exact repeats out, tells versions of an id, and orders by date, then id. Also: how many repeats there were.
 ///
 /// # Errors
 /// Whatever the file system says.
 pub fn place(
-    mut entries: Merge<Entry>,
+    entries: Merge<Entry>,
     sources: &[Source],
     seen: &mut FirstSeen,
     folder: &Path,
 ) -> io::Result<(Merge<Placed>, u64)> {
-    // Of the same moment, what was decoded from a raw file is the better version: an adopted table may have been written
-    // from the same entry with fewer digits.
-    let archived = |one: &Entry| sources.get(one.file as usize).is_some_and(|source| !source.adopted);
     let mut sorter = Sorter::new(folder);
-    let (mut repeats, mut versions, mut files) = (0, Vec::<Entry>::new(), Vec::new());
-    while let Some(entry) = entries.take()? {
-        // The same content has the same date, so repeats are neighbours, the one that came first ahead.
-        if versions
-            .last()
-            .is_some_and(|last| (last.id, last.moment, last.content) == (entry.id, entry.moment, entry.content))
-        {
-            repeats += 1;
-        } else if entry.id == NONE {
-            versions.clear();
-            versions.push(entry);
-            sorter.push(placed(&entry, entry.content, u32::MAX, 1, true))?;
-        } else {
-            versions.push(entry);
+    let mut placing = Placing { entries, sources, seen, repeats: 0, versions: Vec::new(), files: Vec::new() };
+    let (mut last, mut next) = (Vec::new(), Vec::new());
+    loop {
+        let (sorted, placed) = rayon::join(
+            || last.drain(..).try_for_each(|placed| sorter.push(placed)),
+            || placing.fill(&mut next),
+        );
+        sorted?;
+        placed?;
+        if next.is_empty() {
+            return Ok((Merge::new([sorter])?, placing.repeats));
         }
-        if entry.id == NONE || entries.peek().is_some_and(|next| next.id == entry.id) {
-            continue;
-        }
-        seen.of(entry.id, &mut files)?;
-        let age = |one: &Entry| (one.moment, archived(one), one.file, one.offset);
-        let newest = versions.iter().map(age).max();
-        versions.sort_unstable_by_key(|one| (one.file, one.offset));
-        let same = u32::try_from(versions.len()).unwrap_or(u32::MAX);
-        let mut arrivals = files.iter();
-        for (rank, one) in versions.iter().enumerate() {
-            let file = if archived(one) { arrivals.next().or(files.last()) } else { None };
-            let file = file.copied().unwrap_or(u32::MAX);
-            let current = newest == Some(age(one));
-            sorter.push(placed(one, rank as u64, file, same, current))?;
-        }
-        versions.clear();
+        std::mem::swap(&mut last, &mut next);
     }
-    Ok((Merge::new([sorter])?, repeats))
+}
+
+/// All entries while they are placed, id after id.
+struct Placing<'p> {
+    entries: Merge<Entry>,
+    sources: &'p [Source],
+    seen: &'p mut FirstSeen,
+    repeats: u64,
+    /// Of one id, and the raw files that brought them.
+    versions: Vec<Entry>,
+    files: Vec<u32>,
+}
+
+impl Placing<'_> {
+    /// Places entries until there are enough, or none is left.
+    fn fill(&mut self, out: &mut Vec<Placed>) -> io::Result<()> {
+        while out.len() < PART {
+            let Some(entry) = self.entries.take()? else { return Ok(()) };
+            let same = |one: &Entry| (one.id, one.moment, one.content) == (entry.id, entry.moment, entry.content);
+            // The same content has the same date, so repeats are neighbours, the one that came first ahead.
+            if self.versions.last().is_some_and(same) {
+                self.repeats += 1;
+            } else if entry.id == NONE {
+                self.versions.clear();
+                self.versions.push(entry);
+                out.push(placed(&entry, entry.content, u32::MAX, 1, true));
+            } else {
+                self.versions.push(entry);
+            }
+            if entry.id != NONE && self.entries.peek().is_none_or(|next| next.id != entry.id) {
+                self.settle(entry.id, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Places all versions of an id.
+    fn settle(&mut self, id: i64, out: &mut Vec<Placed>) -> io::Result<()> {
+        self.seen.of(id, &mut self.files)?;
+        // Of the same moment, what was decoded from a raw file is the better version: an adopted table may have been
+        // written from the same entry with fewer digits.
+        let archived = |one: &Entry| self.sources.get(one.file as usize).is_some_and(|source| !source.adopted);
+        let age = |one: &Entry| (one.moment, archived(one), one.file, one.offset);
+        let newest = self.versions.iter().map(age).max();
+        self.versions.sort_unstable_by_key(|one| (one.file, one.offset));
+        let same = u32::try_from(self.versions.len()).unwrap_or(u32::MAX);
+        let mut arrivals = self.files.iter();
+        for (rank, one) in self.versions.iter().enumerate() {
+            let file = if archived(one) { arrivals.next().or(self.files.last()) } else { None };
+            let file = file.copied().unwrap_or(u32::MAX);
+            out.push(placed(one, rank as u64, file, same, newest == Some(age(one))));
+        }
+        self.versions.clear();
+        Ok(())
+    }
 }
 
 fn placed(entry: &Entry, rank: u64, seen: u32, same: u32, current: bool) -> Placed {

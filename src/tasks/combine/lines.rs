@@ -6,11 +6,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::entries::{NONE, Placed, Source};
-use crate::pool::rows::{Cells, put};
+use crate::pool::rows::{Cells, Rows, put};
 use crate::study::checks::cells::{RowRules, flag};
-use crate::study::moment;
 use crate::study::people::Correction;
-use crate::task::Failure;
+use crate::task::{Failure, FailureKind};
 
 /// Rows further apart than this are read singly.
 const GAP: u64 = 1 << 12;
@@ -26,8 +25,6 @@ pub struct Lines<'l> {
     pub rules: &'l RowRules,
     /// Names of raw files.
     pub raw_files: &'l [String],
-    /// Where the entry's date stands in the header.
-    pub date: Option<usize>,
     pub corrections: &'l HashMap<i64, Vec<&'l Correction>>,
 }
 
@@ -53,6 +50,7 @@ impl Lines<'_> {
         // Of each row, its stretch and where in it.
         let mut found = vec![(0_usize, 0_usize); rows.len()];
         let mut rest = order.as_slice();
+        let mut opened: Option<(u32, File)> = None;
         while let Some(first) = rest.first().map(|at| rows[*at]) {
             let mut end = first.offset + u64::from(first.length);
             let mut count = 1;
@@ -66,25 +64,44 @@ impl Lines<'_> {
             }
             let path = &self.sources[first.file as usize].path;
             let size = usize::try_from(end - first.offset).unwrap_or(usize::MAX);
-            stretches.push(read(path, first.offset, size).map_err(|error| Failure::read(path, &error))?);
+            if opened.as_ref().is_none_or(|(file, _)| *file != first.file) {
+                opened = Some((first.file, File::open(path).map_err(|error| Failure::read(path, &error))?));
+            }
+            let mut bytes = vec![0; size];
+            if let Some((_, file)) = &opened {
+                file.read_exact_at(&mut bytes, first.offset).map_err(|error| Failure::read(path, &error))?;
+            }
+            stretches.push(bytes);
             for at in &rest[..count] {
                 let inside = usize::try_from(rows[*at].offset - first.offset).unwrap_or_default();
                 found[*at] = (stretches.len() - 1, inside);
             }
             rest = &rest[count..];
         }
-        let mut made = Made::default();
+        let length: usize = rows.iter().map(|row| row.length as usize + 64).sum();
+        let mut made = Made { bytes: Vec::with_capacity(length), ..Made::default() };
         let (mut split, mut flags) = (Cells::default(), String::new());
         for (row, (stretch, inside)) in rows.iter().zip(found) {
             let bytes = &stretches[stretch][inside..inside + row.length as usize];
-            self.line(row, bytes, &mut split, &mut flags, &mut made);
+            self.line(row, bytes, &mut split, &mut flags, &mut made)?;
         }
         Ok(made)
     }
 
-    fn line(&self, row: &Placed, bytes: &[u8], split: &mut Cells, flags: &mut String, made: &mut Made) {
+    fn line(
+        &self,
+        row: &Placed,
+        bytes: &[u8],
+        split: &mut Cells,
+        flags: &mut String,
+        made: &mut Made,
+    ) -> Result<(), Failure> {
         split.split(bytes);
+        let source = &self.sources[row.file as usize];
         let places = &self.places[row.file as usize];
+        if split.len() != places.len() {
+            return Err(uneven(source, row.offset, split.len()));
+        }
         let mut cells: Vec<&[u8]> = vec![b""; self.header.len()];
         for (at, place) in places.iter().enumerate() {
             cells[*place] = split.get(bytes, at);
@@ -94,15 +111,13 @@ impl Lines<'_> {
         if row.same > 1 && row.id != NONE {
             word(flags, "repeated_id");
         }
-        let source = &self.sources[row.file as usize];
         if source.adopted {
             word(flags, "no_raw_file");
         }
-        let date = self.date.and_then(|at| std::str::from_utf8(cells[at]).ok()).and_then(moment::parse);
-        self.rules.flags(&cells, date, flags);
+        self.rules.flags(&cells, row.moment != i64::MAX, flags);
         let out = &mut made.bytes;
         // Tables of mtdata's own writing have the same columns and quotes already.
-        let as_it_is = !corrected && !split.is_quoted() && source.header.len() == self.header.len();
+        let as_it_is = !corrected && split.is_plain() && places.len() == self.header.len();
         if as_it_is && places.iter().enumerate().all(|(at, place)| at == *place) {
             out.extend_from_slice(bytes);
         } else {
@@ -121,6 +136,7 @@ impl Lines<'_> {
         put(out, flags.as_bytes());
         out.push(b'\n');
         made.rows += 1;
+        Ok(())
     }
 
     /// Applies what the corrections file says of an entry, where the old value is what it expects.
@@ -162,8 +178,22 @@ fn number(out: &mut Vec<u8>, number: u32) {
     }
 }
 
-fn read(path: &std::path::Path, offset: u64, size: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; size];
-    File::open(path)?.read_exact_at(&mut bytes, offset)?;
-    Ok(bytes)
+/// A row that has not as many cells as its header: the table was not written by mtdata, or was damaged.
+fn uneven(source: &Source, offset: u64, cells: usize) -> Failure {
+    let path = &source.path;
+    let before = |rows: &mut Rows<File>| -> io::Result<u64> {
+        let mut count = 0;
+        while rows.next_row()?.is_some_and(|(place, _)| place.offset < offset) {
+            count += 1;
+        }
+        Ok(count)
+    };
+    match Rows::open(path).and_then(|mut rows| before(&mut rows)) {
+        Ok(row) => {
+            let (path, columns) = (path.display(), source.header.len());
+            Failure::new(FailureKind::Data, format!("{path}: row {row} has {cells} cells, its header {columns}"))
+                .advise("remove the table: the next build decodes the day's raw files again")
+        }
+        Err(error) => Failure::read(path, &error),
+    }
 }
