@@ -5,6 +5,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
 use crate::task::Written;
 
@@ -26,7 +27,12 @@ pub struct AtomicFile {
     writer: Option<BufWriter<File>>,
     hasher: blake3::Hasher,
     size: u64,
+    /// The last part of a big file that is on its way to the disk while the next one is written.
+    syncing: Option<JoinHandle<io::Result<()>>>,
 }
+
+/// Parts of a big file that are handed to the disk early: a gigabyte that waits for the end takes seconds there.
+const PART: u64 = 1 << 26;
 
 impl AtomicFile {
     /// Makes missing folders (0700 when the file is private, else 0750) and opens a temporary file in the target's folder.
@@ -48,7 +54,27 @@ impl AtomicFile {
             writer: Some(BufWriter::with_capacity(1 << 17, file)),
             hasher: blake3::Hasher::new(),
             size: 0,
+            syncing: None,
         })
+    }
+
+    /// Begins to make durable what was written so far, unless that is still going on.
+    fn sync_part(&mut self) -> io::Result<()> {
+        if self.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished()) {
+            return Ok(());
+        }
+        self.part_synced()?;
+        if let Some(writer) = &self.writer {
+            let file = writer.get_ref().try_clone()?;
+            self.syncing = Some(std::thread::spawn(move || file.sync_data()));
+        }
+        Ok(())
+    }
+
+    /// The system tells a failed write once, so it must not be lost here.
+    fn part_synced(&mut self) -> io::Result<()> {
+        let Some(syncing) = self.syncing.take() else { return Ok(()) };
+        syncing.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes to the disk ended early")))
     }
 
     /// Where the bytes are until they are committed.
@@ -73,6 +99,7 @@ impl AtomicFile {
     pub fn commit(mut self) -> io::Result<Written> {
         let writer = self.writer.take().expect("the writer is taken only here, and commit consumes self");
         let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        self.part_synced()?;
         let hash = self.hasher.finalize();
         let changed = !holds(&self.target, hash, self.size)?;
         if changed {
@@ -89,7 +116,11 @@ impl Write for AtomicFile {
         let writer = self.writer.as_mut().expect("the writer is taken only by commit, which consumes self");
         let written = writer.write(bytes)?;
         self.hasher.update(&bytes[..written]);
+        let before = self.size / PART;
         self.size += written as u64;
+        if self.size / PART > before {
+            self.sync_part()?;
+        }
         Ok(written)
     }
 
