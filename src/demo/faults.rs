@@ -1,5 +1,7 @@
 //! Faults planted one by one into a faultless study, each with what the rules have to find of it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::demo::study::Synthetic;
@@ -42,6 +44,7 @@ pub fn plant(study: &mut Synthetic) -> Vec<Truth> {
     }
     let mut garden = Garden { study, truth: Vec::new(), people };
     garden.cells();
+    garden.closed();
     garden.entries();
     garden.screening();
     garden.order();
@@ -49,6 +52,22 @@ pub fn plant(study: &mut Synthetic) -> Vec<Truth> {
     garden.columns();
     garden.gaps();
     garden.truth
+}
+
+/// Takes an entry of a table out of the study, as if it had come before there were raw files: its active table, and what
+/// is to be found.
+pub fn adopt(study: &mut Synthetic, name: &str) -> Option<(String, Truth)> {
+    let (id, _, bytes) = study.tables.get_mut(name)?.entries.pop()?;
+    let fields = read(&bytes);
+    let cell = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => format!("\"{}\"", text.replace('"', "\"\"")),
+        other => other.to_string(),
+    };
+    let columns: Vec<&str> = fields.keys().map(String::as_str).collect();
+    let cells: Vec<String> = fields.values().map(cell).collect();
+    let truth = ("no_raw_file".to_owned(), name.to_owned(), id.to_string(), cell(&fields["participant"]));
+    Some((format!("{}\n{}\n", columns.join(","), cells.join(",")), truth))
 }
 
 fn read(bytes: &[u8]) -> Map<String, Value> {
@@ -124,6 +143,32 @@ impl Garden<'_> {
         let text = json!("write to ann@mail.example.org");
         let id = self.set("ReturnIntention", person, "firstSession", "notReturnReason", text);
         self.expect("S9", "ReturnIntention", id, person);
+    }
+
+    /// The entry of a table that encrypts its participant: found by what TaskLog says of them.
+    fn spoil(&mut self, table: &str, person: i64, change: impl FnOnce(&mut Map<String, Value>)) -> i64 {
+        let own = |fields: &&Map<String, Value>| fields["study"] == person + 5000 && fields["taskName"] == table;
+        let acts: Vec<Map<String, Value>> =
+            self.study.tables["TaskLog"].entries.iter().map(|(.., bytes)| read(bytes)).collect();
+        let Some(act) = acts.iter().find(own) else { return 0 };
+        let (date, session) = (&act["dateCompleted"], &act["sessionName"]);
+        self.change(table, |fields| fields["date"] == *date && fields["session"] == *session, change)
+    }
+
+    /// Values that no key opens: nobody knows whose entry it is, or another column says it.
+    fn closed(&mut self) {
+        let sealed = json!(STANDARD.encode([1_u8; 256]));
+        let person = self.person();
+        let id = self.spoil("BBSIQ", person, |fields| drop(fields.insert("participantRSA".to_owned(), sealed.clone())));
+        self.expect("R1", "BBSIQ", id, "");
+        self.expect("S1", "BBSIQ", "", person);
+        let person = self.person();
+        let id = self.spoil("BBSIQ", person, |fields| {
+            fields.insert("participantRSA".to_owned(), sealed);
+            fields.insert("participantDAO".to_owned(), json!(person));
+        });
+        self.expect("R1", "BBSIQ", id, person);
+        self.expect("R2", "BBSIQ", id, person);
     }
 
     fn entries(&mut self) {

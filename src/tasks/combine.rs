@@ -1,5 +1,6 @@
 //! Combine: all days of a scale in one table, every version of an entry kept, exact repeats removed.
 
+mod closed;
 mod entries;
 mod lines;
 
@@ -23,6 +24,7 @@ use crate::study::scale::{Scale, Studies, Study, digest};
 use crate::task::{
     Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Warning, Work, Written,
 };
+use crate::tasks::combine::closed::Closed;
 use crate::tasks::combine::entries::{FirstSeen, Placed, Reading, Source, place, union};
 use crate::tasks::combine::lines::{Lines, Made};
 
@@ -129,6 +131,7 @@ impl Task for Combine {
             rules: &rules,
             raw_files: &seen.files,
             corrections: &mended,
+            closed: &Closed::read(work, &header)?,
         };
         let mut counts = Counts::default();
         if repeats > 0 {

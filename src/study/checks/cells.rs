@@ -23,6 +23,25 @@ pub struct RowRules {
     team: Vec<usize>,
 }
 
+/// A row, and what whoever made it knows already.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'r> {
+    pub cells: &'r [&'r [u8]],
+    /// Its date could be read.
+    pub dated: bool,
+    /// Columns whose cell is empty because its value could not be opened, and why.
+    pub closed: &'r [(usize, Undecrypted)],
+}
+
+impl Row<'_> {
+    /// What is wrong with a participant's cell; `None` for an id.
+    fn undecrypted(&self, at: usize) -> Option<Undecrypted> {
+        let wrong = undecrypted(self.cells[at])?;
+        let closed = self.closed.iter().find(|(place, _)| *place == at).filter(|_| wrong == Undecrypted::Blank);
+        Some(closed.map_or(wrong, |(_, why)| *why))
+    }
+}
+
 /// What is looked at in one column.
 #[derive(Debug, Clone)]
 struct ColumnRules {
@@ -127,12 +146,12 @@ impl RowRules {
         }
     }
 
-    /// Appends `RULE:column` for everything that the row gives occasion to, separated by `;`. Whoever calls has parsed
-    /// the row's date already, and knows whether it could be read.
-    pub fn flags(&self, cells: &[&[u8]], dated: bool, out: &mut String) {
+    /// Appends `RULE:column` for everything that the row gives occasion to, separated by `;`.
+    pub fn flags(&self, row: &Row<'_>, out: &mut String) {
+        let cells = row.cells;
         let screening = self.session.as_ref().is_some_and(|sessions| sessions.is_screening(cells));
         if let Some(participant) = &self.participant {
-            participant.flags(cells, screening, out);
+            participant.flags(row, screening, out);
         }
         if let Some(sessions) = &self.session {
             sessions.flags(cells, out);
@@ -146,7 +165,7 @@ impl RowRules {
             column.flags(cells[column.at], || self.day(cells), out);
         }
         let empty = self.may_be_undated && self.dates.iter().all(|at| cells[*at].is_empty());
-        if !dated && self.undated && !self.dates.is_empty() && !empty {
+        if !row.dated && self.undated && !self.dates.is_empty() && !empty {
             flag(out, "R16", "date");
         }
     }
@@ -274,11 +293,23 @@ pub fn birth_year_proposal(cell: &str, least: i32, day: Option<NaiveDate>) -> Op
 }
 
 /// How a participant that nobody can read looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Undecrypted {
     Blank,
     Ciphertext,
     Garbage,
+}
+
+impl Undecrypted {
+    /// The word behind the column in a row's flags, where the cell itself no longer shows it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Blank => "blank",
+            Self::Ciphertext => "ciphertext",
+            Self::Garbage => "garbage",
+        }
+    }
 }
 
 /// What is wrong with a participant's cell; `None` for an id.
@@ -300,25 +331,31 @@ fn is_id(cell: &[u8]) -> bool {
 }
 
 impl Participant {
-    fn flags(&self, cells: &[&[u8]], screening: bool, out: &mut String) {
+    fn flags(&self, row: &Row<'_>, screening: bool, out: &mut String) {
+        let cells = row.cells;
         let plain = self.plain.iter().copied().find(|at| !cells[*at].is_empty());
-        let readable = |at: &usize| undecrypted(cells[*at]).is_none();
-        let opened = self.encrypted.iter().copied().find(readable);
+        let opened = self.encrypted.iter().copied().find(|at| row.undecrypted(*at).is_none());
         if self.undecrypted {
             for &at in &self.encrypted {
-                let wrong = match undecrypted(cells[at]) {
-                    None => false,
+                match row.undecrypted(at) {
+                    None => {}
                     // Nobody has an id before the screening; and a plain one beside an empty cell is another era.
-                    Some(Undecrypted::Blank) => plain.is_none() && opened.is_none() && !screening,
-                    Some(_) => true,
-                };
-                if wrong {
-                    flag(out, "R1", &self.names[at]);
+                    Some(Undecrypted::Blank) if plain.is_some() || opened.is_some() || screening => {}
+                    Some(Undecrypted::Blank) => flag(out, "R1", &self.names[at]),
+                    Some(why) => {
+                        flag(out, "R1", &self.names[at]);
+                        out.push(':');
+                        out.push_str(why.word());
+                    }
                 }
             }
             // What the first generation wrote into the plain column when a decryption failed.
-            for &at in self.plain.iter().filter(|at| !cells[**at].is_empty() && undecrypted(cells[**at]).is_some()) {
-                flag(out, "R1", &self.names[at]);
+            for &at in self.plain.iter().filter(|at| !cells[**at].is_empty()) {
+                if let Some(why) = row.undecrypted(at) {
+                    flag(out, "R1", &self.names[at]);
+                    out.push(':');
+                    out.push_str(why.word());
+                }
             }
         }
         if self.hints && !self.encrypted.is_empty() {
@@ -327,7 +364,7 @@ impl Participant {
             let unread = self
                 .encrypted
                 .iter()
-                .any(|at| matches!(undecrypted(cells[*at]), Some(Undecrypted::Ciphertext | Undecrypted::Garbage)));
+                .any(|at| matches!(row.undecrypted(*at), Some(Undecrypted::Ciphertext | Undecrypted::Garbage)));
             if differs || opened.is_none() && unread {
                 flag(out, "R2", &self.names[plain]);
             }

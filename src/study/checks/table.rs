@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use csv::ByteRecord;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::cells::{Undecrypted, birth_year_proposal, undecrypted};
+use super::cells::{birth_year_proposal, undecrypted};
 use super::columns::{self, Blank};
 use super::log::Log;
 use super::text::identifying;
@@ -389,6 +389,8 @@ impl<'t> Examination<'t> {
         let id = text(cell(record, self.at.id));
         for flag in flags.split(';') {
             let (rule, column) = flag.split_once(':').unwrap_or((flag, ""));
+            let (column, kind) =
+                if rule == "R1" { column.split_once(':').unwrap_or((column, "")) } else { (column, "") };
             let at = self.header.iter().position(|name| name == column);
             let value = text(cell(record, at));
             let mut find = |rule, column, value, message: Cow<'_, str>, severity| {
@@ -430,7 +432,7 @@ impl<'t> Examination<'t> {
                     );
                 }
                 _ => {
-                    let (value, message, severity) = self.say(record, (rule, column), value, moment);
+                    let (value, message, severity) = self.say(record, (rule, column, kind), value, moment);
                     find(rule, column, value, message, severity);
                 }
             }
@@ -441,18 +443,18 @@ impl<'t> Examination<'t> {
     fn say<'v>(
         &self,
         record: &ByteRecord,
-        (rule, column): (&str, &str),
+        (rule, column, kind): (&str, &str, &str),
         value: &'v str,
         moment: Option<i64>,
     ) -> (&'v str, Cow<'static, str>, Severity) {
         let notice = |message: &'static str| (value, Cow::Borrowed(message), Severity::Notice);
         let day = moment.map(moment::day_of);
         match rule {
-            "R1" => match undecrypted(value.as_bytes()) {
-                Some(Undecrypted::Blank) => notice("blank: nothing was sent, or it lies in quarantine"),
-                // 344 letters that nobody can read say nothing.
-                Some(Undecrypted::Ciphertext) => ("", "ciphertext: never decrypted".into(), Severity::Notice),
-                _ => ("", "garbage: this is no id".into(), Severity::Notice),
+            // Letters that nobody can read say nothing.
+            "R1" => match kind {
+                "ciphertext" => ("", "ciphertext: no key opens it".into(), Severity::Notice),
+                "garbage" => ("", "garbage: this is no id".into(), Severity::Notice),
+                _ => notice("blank: nothing was sent"),
             },
             "R2" => {
                 let encrypted = self.at.participant.iter().filter(|at| self.header[**at].ends_with("RSA"));

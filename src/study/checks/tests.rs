@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::accounts;
 use super::catalogue::RULES;
-use super::cells::RowRules;
+use super::cells::{Row, RowRules, Undecrypted};
 use super::log::Log;
 use super::table::{Context, Examination};
 use super::*;
@@ -124,7 +124,8 @@ impl Lab {
                 let cells: Vec<&[u8]> = own.iter().map(|name| &record[at(name).unwrap()]).collect();
                 let date = moment::COLUMNS.iter().find_map(|name| at(name)).map(|at| &record[at]).unwrap_or_default();
                 let mut flags = String::new();
-                rules.flags(&cells, moment::parse(std::str::from_utf8(date).unwrap()).is_some(), &mut flags);
+                let dated = moment::parse(std::str::from_utf8(date).unwrap()).is_some();
+                rules.flags(&Row { cells: &cells, dated, closed: &[] }, &mut flags);
                 let added = |name: &str, usual: &str| {
                     at(name).map_or_else(|| usual.to_owned(), |at| String::from_utf8_lossy(&record[at]).into_owned())
                 };
@@ -229,6 +230,22 @@ fn r1_undecrypted() {
     }
     let screened = format!("d,date,id,participantRSA,session,sessionId\n1,\"{}\",1,,ELIGIBLE,x\n", on(2));
     assert!(Lab::default().table("DASS", screened).find("R1").is_empty());
+}
+
+/// What decode set aside leaves an empty cell: the row is told from one of an era without encryption.
+#[test]
+fn r1_and_r2_of_values_in_quarantine() {
+    let header = ["id", "participantDAO", "participantRSA"].map(str::to_owned);
+    let rules = RowRules::new(&Study::default(), "OA", None, &header);
+    let flags = |plain: &str, closed: &[(usize, Undecrypted)]| {
+        let mut flags = String::new();
+        rules.flags(&Row { cells: &[b"7", plain.as_bytes(), b""], dated: true, closed }, &mut flags);
+        flags
+    };
+    assert_eq!(flags("", &[(2, Undecrypted::Ciphertext)]), "R1:participantRSA:ciphertext");
+    assert_eq!(flags("", &[(2, Undecrypted::Garbage)]), "R1:participantRSA:garbage");
+    assert_eq!(flags("534", &[(2, Undecrypted::Ciphertext)]), "R1:participantRSA:ciphertext;R2:participantDAO");
+    assert_eq!((flags("534", &[]), flags("", &[])), (String::new(), "R1:participantRSA".to_owned()));
 }
 
 #[test]

@@ -344,10 +344,8 @@ pub fn place(
     let mut placing = Placing { entries, sources, seen, repeats: 0, versions: Vec::new(), files: Vec::new() };
     let (mut last, mut next) = (Vec::new(), Vec::new());
     loop {
-        let (sorted, placed) = rayon::join(
-            || last.drain(..).try_for_each(|placed| sorter.push(placed)),
-            || placing.fill(&mut next),
-        );
+        let (sorted, placed) =
+            rayon::join(|| last.drain(..).try_for_each(|placed| sorter.push(placed)), || placing.fill(&mut next));
         sorted?;
         placed?;
         if next.is_empty() {

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::closed::Closed;
 use super::entries::{NONE, Placed, Source};
 use crate::pool::rows::{Cells, Rows, put};
-use crate::study::checks::cells::{RowRules, flag};
+use crate::study::checks::cells::{Row, RowRules, flag};
 use crate::study::people::Correction;
 use crate::task::{Failure, FailureKind};
 
@@ -26,6 +27,8 @@ pub struct Lines<'l> {
     /// Names of raw files.
     pub raw_files: &'l [String],
     pub corrections: &'l HashMap<i64, Vec<&'l Correction>>,
+    /// Participants' cells that no key opened.
+    pub closed: &'l Closed,
 }
 
 /// Some lines, and what was found while making them.
@@ -114,7 +117,8 @@ impl Lines<'_> {
         if source.adopted {
             word(flags, "no_raw_file");
         }
-        self.rules.flags(&cells, row.moment != i64::MAX, flags);
+        let closed = self.closed.of(row.id);
+        self.rules.flags(&Row { cells: &cells, dated: row.moment != i64::MAX, closed }, flags);
         let out = &mut made.bytes;
         // Tables of mtdata's own writing have the same columns and quotes already.
         let as_it_is = !corrected && split.is_plain() && places.len() == self.header.len();
