@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Finding;
-use super::table::{Facts, NOBODY};
+use super::facts::{Facts, NOBODY};
 use crate::study::cell::{KINDS, kind};
 use crate::study::moment::day_of;
 use crate::study::scale::{ColumnKind, PARTICIPANT};

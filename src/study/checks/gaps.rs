@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Finding;
-use super::table::{Fact, Facts, NOBODY};
+use super::facts::{Fact, Facts, NOBODY};
 use crate::study::moment::day_of;
 
 /// Somewhere an entry is missing, or is there twice.

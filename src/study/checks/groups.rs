@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::facts::{Fact, Facts, NOBODY};
 use super::gaps::Gap;
-use super::table::{Fact, Facts, NOBODY};
 use super::{Finding, Severity, report};
 use crate::study::moment::day_of;
 

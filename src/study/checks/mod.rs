@@ -2,12 +2,13 @@
 //!
 //! What a row shows by itself ([`cells`]) stands in its `_flags` already. Then, for one server: [`crate::study::roster::Roster`] reads who
 //! takes part, [`log::Log`] what they did by TaskLog, and [`table::examine`] each combined table against both, many at
-//! once; [`Seen`] sums up for the rules about accounts. Findings go into a sink one by one, in a fixed order per table.
+//! once: row by row ([`told`] says in full what flags a row has), then by groups of its [`facts`]; [`Seen`] sums up for the rules about accounts. Findings go into a sink one by one, in a fixed order per table.
 
 pub mod accounts;
 pub mod catalogue;
 pub mod cells;
 pub mod columns;
+pub mod facts;
 pub mod gaps;
 pub mod groups;
 pub mod ledger;
@@ -15,6 +16,7 @@ pub mod log;
 pub mod order;
 pub mod table;
 pub mod text;
+mod told;
 
 #[cfg(test)]
 mod tests;

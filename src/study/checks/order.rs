@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::Finding;
+use super::facts::{Facts, NOBODY};
 use super::gaps::Gap;
 use super::log::{Act, is_compared};
-use super::table::{Facts, NOBODY};
 
 const DAY: f64 = 86_400_000.0;
 
 /// The table's own acts: each participant's first entry at each place, by slot, person, moment.
 fn acts(table: &Facts<'_>) -> Vec<Act> {
-    let act = |fact: &super::table::Fact| {
+    let act = |fact: &super::facts::Fact| {
         let slot = u32::try_from(table.places[fact.place as usize].slot?).ok()?;
         (fact.person != NOBODY).then_some(Act { slot, person: fact.person, moment: fact.moment, id: fact.id })
     };

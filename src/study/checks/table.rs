@@ -1,136 +1,35 @@
 //! One combined table against the roster, TaskLog and the schedule: read once, then judged by groups.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use csv::ByteRecord;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::cells::{birth_year_proposal, undecrypted};
+use super::cells::undecrypted;
 use super::columns::{self, Blank};
-use super::log::Log;
-use super::text::identifying;
-use super::{Finding, Seen, Severity, gaps, groups, order, report};
+pub use super::facts::Context;
+use super::facts::{Fact, Facts, NOBODY, Place};
+use super::{Finding, Seen, gaps, groups, order};
 use crate::study::moment;
 use crate::study::name::ScaleName;
-use crate::study::roster::Roster;
 use crate::study::row::{cell, filled};
-use crate::study::scale::{PARTICIPANT, Scale, ScaleKind, Study};
-use crate::study::schedule::Slots;
-use crate::study::scoring::{Answer, answer};
-
-/// What every table of a server is held against.
-pub struct Context<'c> {
-    pub study: &'c Study,
-    pub roster: &'c Roster,
-    pub log: &'c Log,
-    pub slots: &'c Slots,
-}
-
-impl<'c> Context<'c> {
-    #[must_use]
-    pub fn new(study: &'c Study, slots: &'c Slots, roster: &'c Roster, log: &'c Log) -> Self {
-        Self { study, roster, log, slots }
-    }
-}
-
-/// Nobody: an entry whose participant is not known.
-pub(crate) const NOBODY: u32 = u32::MAX;
-
-/// What the group rules need of one entry.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fact {
-    /// In the roster, or beyond it for those that it does not have.
-    pub person: u32,
-    /// The other key columns' texts.
-    pub place: u32,
-    /// Milliseconds since 1970, `i64::MAX` for none.
-    pub moment: i64,
-    pub id: i64,
-    /// Hash of the answers.
-    pub answers: u64,
-    /// Hash of everything but the id.
-    pub whole: u64,
-    /// Seconds on the page.
-    pub time: f32,
-}
-
-/// The key columns' texts of some entries.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub text: String,
-    pub session: Option<usize>,
-    /// Into the context's slots.
-    pub slot: Option<usize>,
-    /// Screening, or a mark that is no session: nobody answers twice there.
-    pub apart: bool,
-}
-
-/// A table that was read.
-pub(crate) struct Facts<'t> {
-    pub context: &'t Context<'t>,
-    pub scale: &'t str,
-    pub defined: Option<&'t Scale>,
-    pub entries: Vec<Fact>,
-    pub places: Vec<Place>,
-    /// Entries that decide who may take part, with their visitors.
-    pub screening: Vec<(Fact, u32)>,
-    pub visitors: Vec<String>,
-    /// Participants that the roster does not have, by number beyond it, with their first entry.
-    pub strangers: Vec<(String, i64)>,
-}
-
-impl Facts<'_> {
-    pub fn name(&self, person: u32) -> &str {
-        let people = &self.context.roster.people;
-        match people.get(person as usize) {
-            Some(person) => &person.id,
-            None => self.strangers.get((person as usize).wrapping_sub(people.len())).map_or("", |(name, _)| name),
-        }
-    }
-
-    /// Sends a finding about one entry or participant on.
-    #[allow(clippy::too_many_arguments)] // the columns of checks.csv
-    pub fn find(
-        &self,
-        sink: &mut impl FnMut(&Finding<'_>),
-        rule: &'static str,
-        id: Option<i64>,
-        person: u32,
-        column: &str,
-        value: &str,
-        message: String,
-    ) {
-        let id = id.filter(|id| *id != i64::MAX).map(|id| id.to_string()).unwrap_or_default();
-        let finding = Finding {
-            rule,
-            scale: self.scale,
-            id: &id,
-            participant: self.name(person),
-            column,
-            value,
-            message: message.into(),
-            severity: Severity::Notice,
-        };
-        report(self.context.study, sink, finding);
-    }
-}
+use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
 
 /// Where the columns of interest stand.
-struct Columns {
-    participant: Vec<usize>,
+pub(super) struct Columns {
+    pub participant: Vec<usize>,
     link: Option<usize>,
     key: Vec<usize>,
     session: Option<usize>,
     tag: Option<usize>,
     visitor: Option<usize>,
     date: Option<usize>,
-    id: Option<usize>,
+    pub id: Option<usize>,
     time: Option<usize>,
     current: Option<usize>,
     flags: Option<usize>,
-    first_seen: Option<usize>,
-    same: Option<usize>,
+    pub first_seen: Option<usize>,
+    pub same: Option<usize>,
     condition: Option<usize>,
     answers: Vec<usize>,
     others: Vec<usize>,
@@ -176,20 +75,20 @@ impl Columns {
 
 /// A combined table while it is read, row by row; what its rows show together is told at the end.
 pub struct Examination<'t> {
-    at: Columns,
-    header: &'t [String],
-    kind: ScaleKind,
-    facts: Facts<'t>,
+    pub(super) at: Columns,
+    pub(super) header: &'t [String],
+    pub(super) kind: ScaleKind,
+    pub(super) facts: Facts<'t>,
     seen: Seen,
     blanks: Vec<Blank>,
     places: HashMap<Vec<u8>, u32>,
     visitors: HashMap<Vec<u8>, u32>,
     strangers: HashMap<Vec<u8>, u32>,
     /// Tables of days without a raw file, each told once.
-    adopted: Vec<Vec<u8>>,
+    pub(super) adopted: Vec<Vec<u8>>,
 }
 
-fn text(cell: &[u8]) -> &str {
+pub(super) fn text(cell: &[u8]) -> &str {
     std::str::from_utf8(cell).unwrap_or_default()
 }
 
@@ -375,124 +274,5 @@ impl<'t> Examination<'t> {
         self.facts.visitors.push(text(key).to_owned());
         self.visitors.insert(key.to_vec(), at);
         at
-    }
-
-    /// What the row's own flags say, each with its cell.
-    fn flags(
-        &mut self,
-        record: &ByteRecord,
-        flags: &str,
-        person: u32,
-        moment: Option<i64>,
-        sink: &mut impl FnMut(&Finding<'_>),
-    ) {
-        let id = text(cell(record, self.at.id));
-        for flag in flags.split(';') {
-            let (rule, column) = flag.split_once(':').unwrap_or((flag, ""));
-            let (column, kind) =
-                if rule == "R1" { column.split_once(':').unwrap_or((column, "")) } else { (column, "") };
-            let at = self.header.iter().position(|name| name == column);
-            let value = text(cell(record, at));
-            let mut find = |rule, column, value, message: Cow<'_, str>, severity| {
-                let participant = self.facts.name(person);
-                let finding =
-                    Finding { rule, scale: self.facts.scale, id, participant, column, value, message, severity };
-                report(self.facts.context.study, sink, finding);
-            };
-            match rule {
-                // Told by the roster.
-                "R11" => {}
-                "repeated_id" => {
-                    if matches!(self.kind, ScaleKind::Questionnaire | ScaleKind::Trials) {
-                        let count = text(cell(record, self.at.same));
-                        find("S8", "id", count, "the id came with different contents".into(), Severity::Notice);
-                    }
-                }
-                "no_raw_file" => {
-                    let file = cell(record, self.at.first_seen);
-                    if !self.adopted.iter().any(|known| known == file) {
-                        find(
-                            "no_raw_file",
-                            "_first_seen",
-                            text(file),
-                            "the day's table has no raw file".into(),
-                            Severity::Notice,
-                        );
-                        self.adopted.push(file.to_vec());
-                    }
-                }
-                "corrected" => find(rule, column, value, "by the corrections file".into(), Severity::Notice),
-                "correction_refused" => {
-                    find(
-                        rule,
-                        column,
-                        value,
-                        "the old value is not what the corrections file says".into(),
-                        Severity::Error,
-                    );
-                }
-                _ => {
-                    let (value, message, severity) = self.say(record, (rule, column, kind), value, moment);
-                    find(rule, column, value, message, severity);
-                }
-            }
-        }
-    }
-
-    /// What a flag means for its cell.
-    fn say<'v>(
-        &self,
-        record: &ByteRecord,
-        (rule, column, kind): (&str, &str, &str),
-        value: &'v str,
-        moment: Option<i64>,
-    ) -> (&'v str, Cow<'static, str>, Severity) {
-        let notice = |message: &'static str| (value, Cow::Borrowed(message), Severity::Notice);
-        let day = moment.map(moment::day_of);
-        match rule {
-            // Letters that nobody can read say nothing.
-            "R1" => match kind {
-                "ciphertext" => ("", "ciphertext: no key opens it".into(), Severity::Notice),
-                "garbage" => ("", "garbage: this is no id".into(), Severity::Notice),
-                _ => notice("blank: nothing was sent"),
-            },
-            "R2" => {
-                let encrypted = self.at.participant.iter().filter(|at| self.header[**at].ends_with("RSA"));
-                let mut opened = encrypted.map(|at| cell(record, Some(*at))).filter(|cell| undecrypted(cell).is_none());
-                match opened.find(|opened| *opened != value.as_bytes()) {
-                    Some(other) => {
-                        (value, format!("the encrypted column says {}", text(other)).into(), Severity::Error)
-                    }
-                    None => notice("proposed as the participant"),
-                }
-            }
-            "R9" => notice(if value.is_empty() { "no session" } else { "the schedule does not have this session" }),
-            "R12" => {
-                let meaning = self.facts.defined.map(|scale| answer(scale, column, value, day));
-                match meaning {
-                    Some(Answer::Missing(meaning)) => (value, meaning.word().into(), Severity::Notice),
-                    _ => notice("a code for \"no answer\""),
-                }
-            }
-            "R13" => notice("outside the item's range"),
-            "R14" => {
-                #[allow(clippy::cast_possible_truncation)] // a year
-                let least = self.facts.context.study.threshold("R14", "least_year") as i32;
-                let message = match birth_year_proposal(value, least, day) {
-                    Some(year) => format!("no year of birth; most likely {year}").into(),
-                    None => "no year of birth that can be".into(),
-                };
-                (value, message, Severity::Notice)
-            }
-            "R15" => notice("missing: server"),
-            "R16" => notice("no date in a known form"),
-            "S5" => notice("the schedule does not place this questionnaire in this session"),
-            // The text itself stays where it is.
-            "S9" => match identifying(value.as_bytes()) {
-                Some(what) => ("", what.word().into(), Severity::Notice),
-                None => ("", "it identifies".into(), Severity::Notice),
-            },
-            _ => notice(""),
-        }
     }
 }
