@@ -1,6 +1,7 @@
 //! The data pool on disk: names old and new, files that appear whole or not at all, the raw archive, tables.
 
 pub mod answers;
+pub mod arrivals;
 pub mod atomic;
 pub mod audit;
 pub mod batches;

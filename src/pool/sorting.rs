@@ -55,6 +55,18 @@ pub fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     }
 }
 
+/// Eight bytes of a record.
+#[must_use]
+pub fn long(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// Four bytes of a record.
+#[must_use]
+pub fn short(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
 /// Bytes of records that are kept in memory before they go to a file.
 const HELD: usize = 1 << 25;
 /// Bytes read of a run at once.

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader};
 
 use chrono::NaiveDate;
 
+use crate::pool::arrivals::repeats;
 use crate::pool::index::Index;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::report::tally::Tally;
@@ -15,7 +16,7 @@ use crate::study::name::ScaleName;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     pub raw_files: u64,
-    /// Entries in those files.
+    /// Entries in those files, each content once: what an earlier file brought counts there.
     pub archived: u64,
     /// Rows of the combined table that these files brought first.
     pub combined: u64,
@@ -46,10 +47,15 @@ pub fn read(folder: &ServerFolder, tables: &[Tally]) -> io::Result<Books> {
     for table in tables {
         let pages = books.entry(table.scale.clone()).or_default();
         if let Ok(scale) = ScaleName::new(&table.scale) {
-            for (name, file) in &Index::open(folder, &scale)?.files {
+            let index = Index::open(folder, &scale)?;
+            let stored: u64 = index.files.values().map(|file| file.count).sum();
+            // Only where something came twice do the two differ, and telling what costs a sort.
+            let came_again = stored != table.first_seen.values().sum::<u64>();
+            let repeats = if came_again { repeats(&index, &folder.reports())? } else { BTreeMap::new() };
+            for (name, file) in &index.files {
                 let page = pages.entry(raw_name(name).map(|dated| dated.date)).or_default();
                 page.raw_files += 1;
-                page.archived += file.count;
+                page.archived += file.count - repeats.get(name).copied().unwrap_or_default();
             }
         }
         for (name, rows) in &table.first_seen {

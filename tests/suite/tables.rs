@@ -217,6 +217,31 @@ fn what_columns_mean_stands_beside_them_and_changes_only_with_them() {
     assert!(!pool.rows("codebook.csv").is_empty());
 }
 
+/// Pools of the first generation hold entries again and again: that is no loss and no gain, so the ledger adds up.
+#[test]
+fn what_raw_files_repeat_is_one_row_and_no_fault_of_the_ledger() {
+    let pool = Pool::new(STUDY);
+    let (one, two) = (mood(1, 7, "before", 10, "1", "2"), mood(2, 8, "before", 20, "3", "4"));
+    let mended = mood(2, 8, "before", 25, "3", "0");
+    pool.raw("Mood", "2026-11-23_12-00-00", std::slice::from_ref(&one));
+    pool.raw("Mood", "2026-11-24_12-00-00", &[one.clone(), two.clone()]);
+    pool.raw("Mood", "2026-11-25_12-00-00", &[mended, one, two]);
+    pool.build();
+    let rows: Vec<String> = pool
+        .rows("combined/Mood.csv")
+        .iter()
+        .map(|row| ["id", "tense", "_first_seen", "_n_same_id", "_current"].map(|name| row[name].as_str()).join(" "))
+        .collect();
+    let expected = [
+        "1 2 Mood_2026-11-23_12-00-00.json 1 true",
+        "2 4 Mood_2026-11-24_12-00-00.json 2 false",
+        "2 0 Mood_2026-11-25_12-00-00.json 2 true",
+    ];
+    assert_eq!(rows, expected);
+    let checks = pool.table("reports/checks.csv");
+    assert!(!checks.lines().any(|line| line.starts_with("L1,")), "{checks}");
+}
+
 fn outputs(server: &Path) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for folder in ["combined", "scored", "wide"] {

@@ -30,7 +30,7 @@ impl Closed {
                 let cell = |at: Option<usize>| at.and_then(|at| record.get(at)).unwrap_or_default();
                 let (Ok(id), column) = (cell(id).parse::<i64>(), cell(column)) else { continue };
                 let why = match cell(reason) {
-                    word if word == keyring::Closed::NoKey.word() => Undecrypted::Ciphertext,
+                    said if said == keyring::Closed::NoKey.word() => Undecrypted::Ciphertext,
                     _ => Undecrypted::Garbage,
                 };
                 if let Ok(at) = header.binary_search_by(|name| name.as_str().cmp(column))

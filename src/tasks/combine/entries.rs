@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::pool::identity::NO_ID;
+use crate::pool::arrivals::{Archived, sorted};
 use crate::pool::index::Index;
 use crate::pool::paths::ServerFolder;
 use crate::pool::rows::{Cells, Rows, put};
-use crate::pool::sorting::{Fixed, Merge, Sorter};
+use crate::pool::sorting::{Fixed, Merge, Sorter, long, short};
 use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::people::Correction;
@@ -96,14 +96,6 @@ impl Fixed for Placed {
         let (moment, id) = (moment.cast_signed(), id.cast_signed());
         Self { moment, id, rank, file, offset, length, seen, same, current: bytes.last() == Some(&1) }
     }
-}
-
-fn long(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
-}
-
-fn short(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
 /// One active table.
@@ -254,28 +246,6 @@ impl Contents {
     }
 }
 
-/// One archived content of one id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Archived {
-    id: i64,
-    content: u64,
-    file: u32,
-}
-
-impl Fixed for Archived {
-    const SIZE: usize = 20;
-
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.id.to_le_bytes());
-        out.extend_from_slice(&self.content.to_le_bytes());
-        out.extend_from_slice(&self.file.to_le_bytes());
-    }
-
-    fn take(bytes: &[u8]) -> Self {
-        Self { id: long(bytes, 0).cast_signed(), content: long(bytes, 8), file: short(bytes, 16) }
-    }
-}
-
 /// In which raw file each version of an id came first; asked id after id.
 pub struct FirstSeen {
     /// Names of raw files in the order of their arrival.
@@ -287,28 +257,9 @@ impl FirstSeen {
     /// # Errors
     /// Whatever the file system says.
     pub fn read(pool: Option<&ServerFolder>, scale: &ScaleName, folder: &Path) -> io::Result<Self> {
-        let mut sorter = Sorter::new(folder);
-        let mut files = Vec::new();
-        if let Some(pool) = pool {
-            let index = Index::open(pool, scale)?;
-            let mut by_time: Vec<_> = index.files.iter().collect();
-            by_time.sort_by_cached_key(|(name, _)| {
-                let dated = crate::pool::paths::raw_name(name);
-                (dated.map(|dated| (dated.date, dated.time, dated.repeat)), (*name).clone())
-            });
-            for (name, record) in by_time {
-                let file = u32::try_from(files.len()).unwrap_or(u32::MAX);
-                files.push(name.clone());
-                let mut result = Ok(());
-                index.each_of(record, |identity| {
-                    if identity.id != NO_ID && result.is_ok() {
-                        result = sorter.push(Archived { id: identity.id, content: long(&identity.hash, 0), file });
-                    }
-                })?;
-                result?;
-            }
-        }
-        Ok(Self { files, all: Merge::new([sorter])? })
+        let Some(pool) = pool else { return Ok(Self { files: Vec::new(), all: Merge::new([])? }) };
+        let (files, all) = sorted(&Index::open(pool, scale)?, folder)?;
+        Ok(Self { files, all })
     }
 
     /// The files of an id's versions, in their order; ids have to be asked for in ascending order.
@@ -344,10 +295,10 @@ pub fn place(
     let mut placing = Placing { entries, sources, seen, repeats: 0, versions: Vec::new(), files: Vec::new() };
     let (mut last, mut next) = (Vec::new(), Vec::new());
     loop {
-        let (sorted, placed) =
+        let (kept, filled) =
             rayon::join(|| last.drain(..).try_for_each(|placed| sorter.push(placed)), || placing.fill(&mut next));
-        sorted?;
-        placed?;
+        kept?;
+        filled?;
         if next.is_empty() {
             return Ok((Merge::new([sorter])?, placing.repeats));
         }
