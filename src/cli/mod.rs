@@ -8,6 +8,7 @@ pub mod completions;
 pub mod demo;
 pub mod explain;
 pub mod explain_check;
+pub mod fitted;
 pub mod graph;
 pub mod import_config;
 pub mod init;

@@ -124,8 +124,14 @@ impl Problems {
 /// Whether people look at stderr and want colour.
 #[must_use]
 pub fn colour() -> bool {
+    std::io::stderr().is_terminal() && wants_colour()
+}
+
+/// Whether who looks at a terminal wants colour on it.
+#[must_use]
+pub fn wants_colour() -> bool {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    std::io::stderr().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+    set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// What the system says, without its number.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::error::Source;
+use crate::study::discretion::Discretion;
 use crate::study::name::{ScaleName, ServerName};
 
 /// Pipeline.toml, read and checked as a whole: names resolve, no cycles, no two tasks for one output.
@@ -81,7 +82,7 @@ pub enum Action {
     Combine,
     Score,
     Wide,
-    Report,
+    Report(Discretion),
     Command(CommandSpec),
 }
 
@@ -95,7 +96,7 @@ impl Action {
             Self::Combine => "combine",
             Self::Score => "score",
             Self::Wide => "wide",
-            Self::Report => "report",
+            Self::Report(_) => "report",
             Self::Command(_) => "command",
         }
     }

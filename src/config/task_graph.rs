@@ -103,7 +103,7 @@ fn way_round<I: Iterator<Item = usize>>(first: usize, count: usize, next: impl F
 fn reads_what_it_works_on(top: &Section<'_, '_>, task: &TaskSpec, tasks: &[TaskSpec]) {
     let source = match task.action {
         Action::Combine => Action::Decode,
-        Action::Score | Action::Wide | Action::Report => Action::Combine,
+        Action::Score | Action::Wide | Action::Report(_) => Action::Combine,
         _ => return,
     };
     if task.needs.iter().any(|&need| tasks[need].action == source) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::report::journey::{Journey, Standing};
+use crate::study::discretion::Discretion;
 use crate::study::schedule::Slots;
 
 /// One session in one condition.
@@ -22,6 +23,15 @@ pub struct Stage {
     pub finished: u64,
     /// From enrolment to its first act.
     pub median_days: Option<f64>,
+}
+
+impl Stage {
+    /// False when one of its numbers is too small to be told; the others would tell it.
+    #[must_use]
+    pub fn is_told(&self, discretion: Discretion) -> bool {
+        let counts = [self.reached, self.completed, self.dropped, self.ongoing, self.finished];
+        !counts.into_iter().any(|count| discretion.hides(count))
+    }
 }
 
 /// One condition, or everyone.

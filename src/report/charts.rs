@@ -6,7 +6,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::attrition::Arm;
-use crate::report::trajectory::Trajectory;
+use crate::report::trajectory::{Point, Trajectory};
+use crate::study::discretion::Discretion;
 
 /// The page's style knows these by their letters; no real colour is so dark.
 const INK: RGBColor = RGBColor(1, 1, 1);
@@ -107,14 +108,15 @@ fn shorten(name: &str, most: usize) -> String {
 
 /// Percent of those enrolled who reached each session, a line per condition.
 #[must_use]
-pub fn survival(arms: &[Arm], sessions: &[String]) -> Option<String> {
-    let lines: Vec<(usize, Vec<f64>)> = arms
+pub fn survival(arms: &[Arm], sessions: &[String], discretion: Discretion) -> Option<String> {
+    let lines: Vec<(usize, Vec<(f64, f64)>)> = arms
         .iter()
         .enumerate()
         .filter(|(_, arm)| arm.enrolled > 0)
         .map(|(number, arm)| {
             let share = |part: u64| part as f64 * 100.0 / arm.enrolled as f64;
-            (number, arm.stages.iter().map(|stage| share(stage.reached)).collect())
+            let told = arm.stages.iter().enumerate().filter(|(_, stage)| stage.is_told(discretion));
+            (number, told.map(|(place, stage)| (place as f64, share(stage.reached))).collect())
         })
         .collect();
     if sessions.is_empty() || lines.is_empty() {
@@ -122,13 +124,11 @@ pub fn survival(arms: &[Arm], sessions: &[String]) -> Option<String> {
     }
     picture(WIDE, 320, "Percent of those enrolled who reached each session", |root| {
         let mut chart = named(root, sessions, 0.0..105.0, "percent of those enrolled")?;
-        for (number, shares) in &lines {
+        for (number, points) in &lines {
             let color = SERIES[series(*number)];
             let width = if *number == 0 { 3 } else { 2 };
-            let points: Vec<(f64, f64)> =
-                shares.iter().enumerate().map(|(place, share)| (place as f64, *share)).collect();
-            chart.draw_series(LineSeries::new(points.clone(), color.stroke_width(width)))?;
-            chart.draw_series(points.into_iter().map(|point| Circle::new(point, 4, color.filled())))?;
+            chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(width)))?;
+            chart.draw_series(points.iter().map(|point| Circle::new(*point, 4, color.filled())))?;
         }
         Ok(())
     })
@@ -186,10 +186,11 @@ pub fn over_time(weeks: &[(NaiveDate, u64, u64)]) -> Option<String> {
 
 /// A score over the sessions: the middle half as a band, the median as a line, the mean as points.
 #[must_use]
-pub fn trajectory(score: &Trajectory) -> Option<String> {
-    let names: Vec<String> = score.points.iter().map(|point| point.session.clone()).collect();
-    let least = score.points.iter().map(|point| point.least).min_by(f64::total_cmp)?.min(0.0);
-    let most = score.points.iter().map(|point| point.most).max_by(f64::total_cmp)?.max(least + 1.0);
+pub fn trajectory(score: &Trajectory, discretion: Discretion) -> Option<String> {
+    let told = || score.points.iter().filter(|point| !discretion.hides(point.n));
+    let names: Vec<String> = told().map(|point| point.session.clone()).collect();
+    let least = told().map(|point| point.least).min_by(f64::total_cmp)?.min(0.0);
+    let most = told().map(|point| point.most).max_by(f64::total_cmp)?.max(least + 1.0);
     // The numbers of answers stand in a line of their own above the highest value.
     let top = most + (most - least) * 0.15;
     picture(
@@ -198,7 +199,8 @@ pub fn trajectory(score: &Trajectory) -> Option<String> {
         &format!("{} over the sessions: median, middle half, mean and number of answers", score.score),
         |root| {
             let mut chart = named(root, &names, least..top, "")?;
-            let places = || score.points.iter().enumerate().map(|(place, point)| (place as f64, point));
+            let all: Vec<&Point> = told().collect();
+            let places = || all.iter().enumerate().map(|(place, point)| (place as f64, point));
             let upper = places().map(|(place, point)| (place, point.upper));
             let lower = places().rev().map(|(place, point)| (place, point.lower));
             let band: Vec<(f64, f64)> = upper.chain(lower).collect();

@@ -9,6 +9,7 @@ use crate::pool::atomic::{AtomicFile, SHARED};
 use crate::pool::table::TableWriter;
 use crate::report::findings::HEADER;
 use crate::report::model::{Model, percent};
+use crate::study::discretion::Discretion;
 use crate::study::scale::ScaleKind;
 use crate::task::Written;
 
@@ -29,6 +30,48 @@ impl Sheet {
         Ok(table.finish()?)
     }
 }
+
+impl Sheet {
+    /// Takes out counts that are too small to be told, and with each what could be computed from it: the figures in `with`.
+    #[must_use]
+    pub fn discreet(mut self, discretion: Discretion, groups: &[Group]) -> Self {
+        if discretion.least_cell == 0 {
+            return self;
+        }
+        let at = |name: &str| self.header.iter().position(|header| *header == name);
+        let places = |names: &[&str]| names.iter().filter_map(|name| at(name)).collect::<Vec<_>>();
+        let groups: Vec<(Vec<usize>, Vec<usize>)> =
+            groups.iter().map(|group| (places(group.counts), places(group.with))).collect();
+        for row in &mut self.rows {
+            for (counts, with) in &groups {
+                let small = |place: &usize| row[*place].parse().is_ok_and(|count| discretion.hides(count));
+                if !counts.iter().any(small) {
+                    continue;
+                }
+                // One alone hidden would be what the others leave of the whole.
+                for place in counts {
+                    if row[*place] != "0" && !row[*place].is_empty() {
+                        let count = row[*place].parse().unwrap_or_default();
+                        row[*place] = if discretion.hides(count) { discretion.hidden() } else { HIDDEN.to_owned() };
+                    }
+                }
+                for place in with {
+                    row[*place].clear();
+                }
+            }
+        }
+        self
+    }
+}
+
+/// Counts that hide each other, and figures that are computed from them.
+pub struct Group {
+    pub counts: &'static [&'static str],
+    pub with: &'static [&'static str],
+}
+
+/// Stands for a count that is large enough, but would tell a small one.
+pub const HIDDEN: &str = "hidden";
 
 /// A moment as the report writes it.
 #[must_use]
@@ -122,7 +165,19 @@ pub fn questionnaires(model: &Model) -> Sheet {
         row
     }));
     rows.sort();
-    Sheet { header: QUESTIONNAIRES, rows }
+    Sheet { header: QUESTIONNAIRES, rows }.discreet(
+        model.discretion,
+        &[
+            Group { counts: &["missing", "due"], with: &["percent_missing"] },
+            Group { counts: &["cells_missing", "cells"], with: &["percent_cells_missing"] },
+            Group { counts: &["logged", "only_in_log", "only_in_table"], with: &[] },
+            Group { counts: &["second_entries"], with: &["scored"] },
+            Group { counts: &["superseded"], with: &[] },
+            Group { counts: &["undecrypted"], with: &[] },
+            Group { counts: &["out_of_range"], with: &[] },
+            Group { counts: &["entries", "participants"], with: &["first", "last"] },
+        ],
+    )
 }
 
 /// columns.csv
@@ -173,7 +228,16 @@ pub fn columns(model: &Model) -> Sheet {
             row
         })
     });
-    Sheet { header, rows: rows.collect() }
+    Sheet { header, rows: rows.collect() }.discreet(
+        model.discretion,
+        &[
+            Group {
+                counts: &["answered", "declined", "not_asked", "empty", "server_blank", "missing", "asked"],
+                with: &["percent_missing", "least", "most"],
+            },
+            Group { counts: &["out_of_range"], with: &["least", "most"] },
+        ],
+    )
 }
 
 /// participants.csv
@@ -232,6 +296,18 @@ pub fn participants(model: &Model) -> Sheet {
     Sheet { header, rows: rows.collect() }
 }
 
+/// Who is meant by which pseudonym, as CSV.
+#[must_use]
+pub fn who_is_who(model: &Model) -> String {
+    let mut rows = csv::Writer::from_writer(Vec::new());
+    let pairs = model.pseudonyms.iter().map(|(name, id)| [name.as_str(), id.as_str()]);
+    for pair in [["pseudonym", "participant"]].into_iter().chain(pairs) {
+        // Into memory, which takes everything.
+        let _ = rows.write_record(pair);
+    }
+    String::from_utf8(rows.into_inner().unwrap_or_default()).unwrap_or_default()
+}
+
 /// attrition.csv
 #[must_use]
 pub fn attrition(model: &Model) -> Sheet {
@@ -268,7 +344,16 @@ pub fn attrition(model: &Model) -> Sheet {
             row
         })
     });
-    Sheet { header, rows: rows.collect() }
+    Sheet { header, rows: rows.collect() }.discreet(
+        model.discretion,
+        &[
+            Group {
+                counts: &["reached", "completed", "dropped", "ongoing", "finished"],
+                with: &["percent_reached", "percent_completed", "percent_dropped", "median_days"],
+            },
+            Group { counts: &["enrolled"], with: &["percent_reached", "percent_completed", "percent_dropped"] },
+        ],
+    )
 }
 
 /// ledger.csv

@@ -97,15 +97,6 @@ impl Presence {
     }
 }
 
-/// A place where TaskLog and the table disagree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Disagreement {
-    pub person: usize,
-    pub slot: usize,
-    /// True: TaskLog has it, the table has not. False: the reverse.
-    pub logged: bool,
-}
-
 /// All ways, and what they sum up to.
 #[derive(Debug, Default)]
 pub struct Journeys {
@@ -113,7 +104,6 @@ pub struct Journeys {
     pub people: Vec<Journey>,
     /// By slot, of those who count.
     pub by_slot: Vec<Presence>,
-    pub disagreements: Vec<Disagreement>,
 }
 
 /// What the ways are followed with.
@@ -125,8 +115,6 @@ pub struct Following<'f> {
     pub present: &'f [bool],
     /// Questionnaires of the schedule that have a table, sorted.
     pub scales: &'f [String],
-    /// True when there is a TaskLog to compare with.
-    pub logged: bool,
     /// Milliseconds since 1970.
     pub now: i64,
 }
@@ -215,9 +203,6 @@ impl Following<'_> {
             }
             if journey.counts {
                 sum(&mut all.by_slot[slot]);
-            }
-            if self.logged && given != logged {
-                all.disagreements.push(Disagreement { person: all.people.len(), slot, logged });
             }
         }
     }

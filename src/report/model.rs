@@ -16,6 +16,7 @@ use crate::report::people::Deeds;
 use crate::report::reading::{self, Everyone, Reading};
 use crate::report::tally::Tally;
 use crate::report::trajectory::{self, Scored};
+use crate::study::discretion::{Discretion, Pseudonyms};
 use crate::study::name::ScaleName;
 use crate::study::people::Override;
 use crate::study::roster::Roster;
@@ -31,6 +32,7 @@ pub struct Sources<'s> {
     pub scored: Vec<PathBuf>,
     /// What the participants file says of accounts here.
     pub accounts: BTreeMap<&'s str, &'s Override>,
+    pub discretion: Discretion,
 }
 
 /// All numbers of one server.
@@ -61,6 +63,9 @@ pub struct Model {
     pub findings: Vec<Findings>,
     /// Of each rule, all findings.
     pub counts: BTreeMap<String, u64>,
+    pub discretion: Discretion,
+    /// By pseudonym, if there are any: the id.
+    pub pseudonyms: BTreeMap<String, String>,
     /// The newest date of any entry: the report's "now".
     pub now: Option<DateTime<FixedOffset>>,
 }
@@ -112,13 +117,12 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let (scheduled, absent): (Vec<String>, Vec<String>) =
         scheduled.into_iter().partition(|scale| names.contains(scale.as_str()));
     let logged = tables.iter().any(|table| table.kind == ScaleKind::Log && table.scale == "TaskLog");
-    let journeys = Following {
+    let mut journeys = Following {
         slots: &slots,
         roster,
         deeds: &deeds,
         present: &present,
         scales: &scheduled,
-        logged,
         now: now.map(|now| now.timestamp_millis()).unwrap_or_default(),
     }
     .all();
@@ -131,6 +135,7 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let mut scored = sources.scored.par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     scored.sort_by(|a, b| a.scale.cmp(&b.scale));
     findings.push(checked::conclude(sources, &everyone, &seen, &books, &tables, &scored)?);
+    let pseudonyms = everyone.pseudonyms.as_ref().map(|names| rename(&mut journeys, names)).unwrap_or_default();
     let mut model = Model {
         server: server.to_owned(),
         study: study.name.clone(),
@@ -149,12 +154,24 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
         books,
         logged,
         log_places,
+        discretion: sources.discretion,
+        pseudonyms,
         now,
     };
     for (rule, count) in model.findings.iter().flat_map(|findings| &findings.counts) {
         *model.counts.entry(rule.clone()).or_default() += count;
     }
     Ok(model)
+}
+
+/// Puts everyone under a pseudonym, in an order that does not tell the old one; returns who is who.
+fn rename(journeys: &mut Journeys, names: &Pseudonyms) -> BTreeMap<String, String> {
+    let key = names.key_for(journeys.people.iter().map(|person| person.id.as_str()));
+    for person in &mut journeys.people {
+        person.id = names.name(&person.id);
+    }
+    journeys.people.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    key
 }
 
 fn log_places(slots: &Slots, deeds: &Deeds, roster: &Roster) -> BTreeMap<String, LogPlaces> {

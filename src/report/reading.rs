@@ -1,12 +1,13 @@
 //! The tables read, each once: who takes part first, then everything else, numbers and findings from the same rows.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use csv::StringRecord;
 use rayon::prelude::*;
 
-use crate::report::checked::Sink;
+use crate::report::checked::{Sink, Veil};
 use crate::report::findings::Findings;
 use crate::report::model::{Sources, Unreadable, definition, scale_name};
 use crate::report::people::Deeds;
@@ -14,6 +15,7 @@ use crate::report::tally::{self, Pass, Setting, Tally};
 use crate::study::checks::Seen;
 use crate::study::checks::log::Log;
 use crate::study::checks::table::{Context, Examination};
+use crate::study::discretion::Pseudonyms;
 use crate::study::roster::{Roster, is_own_table};
 use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
@@ -24,6 +26,7 @@ pub struct Everyone<'s> {
     pub log: Log,
     /// The participants' table.
     pub table: Option<&'s PathBuf>,
+    pub pseudonyms: Option<Pseudonyms>,
 }
 
 /// What the tables hold.
@@ -41,6 +44,13 @@ fn unreadable(path: &Path) -> impl Fn(csv::Error) -> Unreadable + '_ {
 }
 
 impl<'s> Everyone<'s> {
+    /// What findings in a table of this kind must not tell.
+    #[must_use]
+    pub fn veil(&self, kind: Option<ScaleKind>) -> Option<Veil<'_>> {
+        let people_table = kind == Some(ScaleKind::Participants);
+        self.pseudonyms.as_ref().map(|names| Veil { names, people_table })
+    }
+
     /// Reads the participants' tables, the study's own, and TaskLog.
     ///
     /// # Errors
@@ -68,8 +78,22 @@ impl<'s> Everyone<'s> {
             Some(path) => Log::read(slots, &roster, path).map_err(unreadable(path))?,
             None => Log::default(),
         };
-        Ok(Self { roster, log, table: people.first().copied() })
+        // Exact times of enrolment are in no report; without such a table the answers themselves are the secret.
+        let secret = if people.is_empty() { &others } else { &people };
+        let pseudonyms = sources.discretion.pseudonyms.then(|| pseudonyms(secret)).transpose()?;
+        Ok(Self { roster, log, table: people.first().copied(), pseudonyms })
     }
+}
+
+fn pseudonyms(secret: &[&PathBuf]) -> Result<Pseudonyms, Unreadable> {
+    let mut files = Vec::new();
+    let mut paths = secret.to_vec();
+    paths.sort();
+    for path in &paths {
+        files.push(File::open(path).map_err(|error| unreadable(path)(error.into()))?);
+    }
+    Pseudonyms::new(files)
+        .map_err(|error| (paths.first().map(|path| (*path).clone()).unwrap_or_default(), error.into()))
 }
 
 /// Reads all tables, in parallel.
@@ -84,7 +108,8 @@ pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Re
     let read = |(scale, path): &(String, &PathBuf)| {
         let defined = definition(sources.study, path);
         let setting = Setting { scale, defined, slots, roster: &everyone.roster };
-        let read = table(path, setting, &context, &sources.folder.reports());
+        let sink = Sink::new(&sources.folder.reports(), everyone.veil(defined.map(|scale| scale.kind)));
+        let read = table(path, setting, &context, sink);
         let (tally, did, seen, findings) = read.map_err(unreadable(path))?;
         // The order of merging does not matter: sums, minima and maxima.
         deeds.lock().unwrap_or_else(PoisonError::into_inner).merge(did, &everyone.roster);
@@ -106,14 +131,13 @@ fn table(
     path: &Path,
     setting: Setting<'_>,
     context: &Context<'_>,
-    spool: &Path,
+    mut sink: Sink<'_>,
 ) -> Result<(Tally, Deeds, Seen, Findings), csv::Error> {
     let mut reader = tally::open(path)?;
     let header = reader.headers()?.clone();
     let columns: Vec<String> = header.iter().map(str::to_owned).collect();
     let mut pass = Pass::new(setting, &header);
     let mut examination = Examination::new(context, setting.scale, &columns);
-    let mut sink = Sink::new(spool);
     let mut record = StringRecord::new();
     while reader.read_record(&mut record)? {
         pass.row(&record);

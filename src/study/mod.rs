@@ -3,6 +3,7 @@
 
 pub mod cell;
 pub mod checks;
+pub mod discretion;
 pub mod entry;
 pub mod keyring;
 pub mod listing;

@@ -61,7 +61,7 @@ fn make(project: &Project, spec: &TaskSpec, exporter: &Arc<export::Export>) -> B
         Action::Wide => Box::new(widen::Wide::new(project)),
         Action::Decode => Box::new(decode::Decode::new(project)),
         Action::Command(command) => Box::new(command::Command::new(project, command.clone())),
-        Action::Report => Box::new(report::Report::new(project)),
+        Action::Report(discretion) => Box::new(report::Report::new(project, *discretion)),
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
-use crate::pool::atomic::{self, SHARED};
+use crate::pool::atomic::{self, PRIVATE, SHARED};
 use crate::pool::paths::ServerFolder;
 use crate::report::files::{self, Sheet};
 use crate::report::model::{Model, Sources, Unreadable, compute};
 use crate::report::{codebook, package, page};
+use crate::study::discretion::Discretion;
 use crate::study::name::ServerName;
 use crate::study::people::{Overrides, accounts};
 use crate::study::scale::{Studies, Study, digest};
@@ -31,20 +32,25 @@ const FILES: [&str; 7] = [
 /// What it makes beside combined/ and scored/: what their columns mean.
 const MEANINGS: [&str; 2] = ["codebook.csv", "datapackage.json"];
 
+/// Beside the report, for those who may know.
+const WHO_IS_WHO: &str = "pseudonyms.csv";
+
 /// The reports of all servers.
 pub struct Report {
     servers: Arc<Servers>,
     studies: Arc<Studies>,
     accounts: Arc<Overrides>,
+    discretion: Discretion,
 }
 
 impl Report {
     #[must_use]
-    pub fn new(project: &Project) -> Self {
+    pub fn new(project: &Project, discretion: Discretion) -> Self {
         Self {
             servers: Arc::clone(&project.servers),
             studies: Arc::clone(&project.studies),
             accounts: Arc::clone(&project.accounts),
+            discretion,
         }
     }
 
@@ -66,7 +72,7 @@ fn archive(seen: &ServerFacts) -> String {
 
 impl Task for Report {
     fn revision(&self) -> u32 {
-        4
+        5
     }
 
     fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
@@ -83,6 +89,12 @@ impl Task for Report {
         }
         let reports = FILES.iter().map(|name| format!("reports/{name}"));
         let outputs = reports.chain(MEANINGS.iter().map(|name| (*name).to_owned()));
+        // Who is who stands outside the folder that is handed on.
+        let Discretion { pseudonyms, least_cell } = self.discretion;
+        let outputs = outputs.chain(pseudonyms.then(|| WHO_IS_WHO.to_owned()));
+        if self.discretion != Discretion::default() {
+            parameters.push(("discretion", format!("{pseudonyms} {least_cell}")));
+        }
         Declaration {
             // What was deleted on the server is part of the ledger; there is none before the first deletion.
             inputs: vec![format!("{}/deletions.jsonl", seen.path).into()],
@@ -103,12 +115,27 @@ impl Task for Report {
         let study = self.study(work.axes).unwrap_or(&none);
         let (combined, scored) = (tables("combined"), tables("scored"));
         let accounts = accounts(&self.accounts, server.name.as_str());
-        let sources = Sources { server: server.name.as_str(), study, folder: &folder, combined, scored, accounts };
+        let sources = Sources {
+            server: server.name.as_str(),
+            study,
+            folder: &folder,
+            combined,
+            scored,
+            accounts,
+            discretion: self.discretion,
+        };
         let model = compute(&sources).map_err(unreadable)?;
         work.cancel.check()?;
         let mut counts = Counts::default();
         counts.add(Count::EntriesRead, model.tables.iter().map(|table| table.entries + table.superseded).sum());
-        let mut written = write(&reports, model)?;
+        let mut written = Vec::new();
+        if self.discretion.pseudonyms {
+            let path = server.path.join(WHO_IS_WHO);
+            let text = files::who_is_who(&model);
+            let failed = |error: std::io::Error| Failure::write(&path, &error);
+            written.push(atomic::write(&path, PRIVATE, text.as_bytes()).map_err(failed)?);
+        }
+        written.extend(write(&reports, model)?);
         written.extend(describe(&sources, &folder)?);
         Ok(Done { counts, written, ..Done::default() })
     }

@@ -72,6 +72,46 @@ fn the_first_generations_words_still_work() {
 }
 
 #[test]
+fn a_report_as_json_is_one_array_with_numbers() {
+    let lab = Lab::new();
+    let output = lab.mtdata(&["report", "participant", "--json"]).assert().success().get_output().stdout.clone();
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output).unwrap();
+    assert!(!rows.is_empty());
+    for row in &rows {
+        assert_eq!(row["server"], "mindtrails");
+        assert!(row["participant"].is_string() && row["due"].is_u64() && row["test_account"].is_boolean(), "{row}");
+        assert!(row["percent_missing"].is_number() || row["percent_missing"].is_null(), "{row}");
+    }
+}
+
+#[test]
+fn a_report_fits_the_terminal_and_is_coloured_only_there() {
+    let lab = Lab::new();
+    lab.run(&["build", "reports"], 0);
+    let mtdata = assert_cmd::cargo::cargo_bin("mtdata");
+    let on_terminal = |columns: usize, colour: &str| {
+        let line = format!("stty rows 30 cols {columns}; {colour} {} report participant", mtdata.display());
+        let output = std::process::Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .current_dir(lab.root())
+            .env("TERM", "xterm")
+            .env_remove("NO_COLOR")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plain = on_terminal(60, "NO_COLOR=1");
+    assert!(plain.contains("participant") && plain.contains("more columns"), "{plain}");
+    let table = plain.lines().filter(|line| line.contains(['─', '═']) || line.contains("active"));
+    let widths: Vec<usize> = table.map(|line| line.trim_end().chars().count()).collect();
+    assert!(!widths.is_empty() && widths.iter().all(|width| *width <= 60), "{plain}");
+    assert!(on_terminal(60, "").contains("\u{1b}["));
+    let elsewhere = lab.mtdata(&["report", "participant"]).assert().success().get_output().stdout.clone();
+    let elsewhere = String::from_utf8(elsewhere).unwrap();
+    assert!(elsewhere.contains("days_since") && !elsewhere.contains('\u{1b}'), "{elsewhere}");
+}
+
+#[test]
 fn a_trace_opens_as_json_with_spans() {
     let lab = Lab::new();
     lab.mtdata(&["build", "--trace", "trace.json"]).assert().success();

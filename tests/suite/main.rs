@@ -6,6 +6,7 @@ mod alerts;
 mod chain;
 mod commands;
 mod decoding;
+mod discreet;
 mod exporting;
 mod firstgen;
 mod fuzzed;

@@ -101,6 +101,11 @@ struct Task {
     every: Option<Duration>,
     /// Runs with the last good outputs of what failed, and says so.
     partial: Option<bool>,
+    /// Of reports: ids are replaced by names that hold for this state of the data only.
+    pseudonyms: Option<bool>,
+    /// Of reports: counts from 1 up to this, itself not included, are not told.
+    #[schemars(range(min = 2, max = 1000))]
+    suppress_below: Option<u64>,
     alert: Option<Alert>,
 }
 

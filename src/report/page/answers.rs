@@ -7,10 +7,12 @@ use maud::{Markup, html};
 use super::{drawing, heat};
 use crate::report::charts;
 use crate::report::column::ColumnStat;
+use crate::report::files;
 use crate::report::findings::Finding;
 use crate::report::model::Model;
 use crate::report::tally::Tally;
 use crate::report::trajectory::Trajectory;
+use crate::study::discretion::Discretion;
 
 /// Wider ranges are put into ten bins.
 const OPTIONS: f64 = 11.0;
@@ -35,7 +37,7 @@ pub fn distributions(model: &Model) -> Markup {
             @for table in tables {
                 details {
                     summary { (table.scale) small { (table.title) } }
-                    @for (range, items) in by_range(table) { (one_range(table, range, &items)) }
+                    @for (range, items) in by_range(table) { (one_range(table, range, &items, model.discretion)) }
                 }
             }
         }
@@ -61,7 +63,7 @@ fn by_range(table: &Tally) -> Vec<SameRange<'_>> {
     ranges.into_values().collect()
 }
 
-fn one_range(table: &Tally, (least, most): (f64, f64), items: &[&ColumnStat]) -> Markup {
+fn one_range(table: &Tally, (least, most): (f64, f64), items: &[&ColumnStat], discretion: Discretion) -> Markup {
     let whole = most - least < OPTIONS && least.fract() == 0.0 && most.fract() == 0.0;
     let count = if whole { most - least + 1.0 } else { 10.0 };
     let width = if whole { 1.0 } else { (most - least) / 10.0 };
@@ -88,12 +90,13 @@ fn one_range(table: &Tally, (least, most): (f64, f64), items: &[&ColumnStat]) ->
                 }
                 tbody {
                     @for column in items {
+                        @let parts: Vec<u64> = places.clone().map(|place| within(column, place))
+                            .chain([column.out_of_range, column.declined, column.empty, column.server]).collect();
+                        @let told = !parts.iter().any(|part| discretion.hides(*part));
                         tr {
                             th scope="row" { (column.name) }
-                            @for place in places.clone() { (share(within(column, place), column.entries)) }
-                            (share(column.out_of_range, column.entries)) (share(column.declined, column.entries))
-                            (share(column.empty, column.entries)) (share(column.server, column.entries))
-                            td { (column.entries) }
+                            @for part in parts { (share(part, column.entries, told, discretion)) }
+                            td { @if told { (column.entries) } @else { (files::HIDDEN) } }
                         }
                     }
                 }
@@ -102,10 +105,15 @@ fn one_range(table: &Tally, (least, most): (f64, f64), items: &[&ColumnStat]) ->
     }
 }
 
-fn share(part: u64, whole: u64) -> Markup {
+/// `told`: false when a small count of the same row could be computed from exact ones.
+fn share(part: u64, whole: u64, told: bool, discretion: Discretion) -> Markup {
+    if discretion.hides(part) {
+        return html! { td.none title={ "fewer than " (discretion.least_cell) } { (discretion.hidden()) } };
+    }
     let text = if part == 0 { String::new() } else { format!("{:.0}", part as f64 * 100.0 / whole.max(1) as f64) };
     let text = if text == "0" { "<1" } else { &text };
-    heat(part, whole, text, &format!("{part} of {whole}"))
+    let title = if told { format!("{part} of {whole}") } else { format!("{text} percent") };
+    heat(part, whole, text, &title)
 }
 
 pub fn scores(model: &Model) -> Markup {
@@ -116,16 +124,16 @@ pub fn scores(model: &Model) -> Markup {
         @if all.is_empty() { p { "No scored table yet." } } @else {
             p { "The line is the median, the band the middle half, the points the means, n the scored entries. Test accounts are left out; entries with too few answers have no score." }
         }
-        div.cards { @for score in all { (card(score)) } }
+        div.cards { @for score in all { (card(score, model.discretion)) } }
     }
 }
 
 /// A score as a picture, and folded below it as numbers.
-fn card(score: &Trajectory) -> Markup {
+fn card(score: &Trajectory, discretion: Discretion) -> Markup {
     html! {
         section.card {
             h3 { (score.score) " " small { (score.scale) } }
-            @if let Some(svg) = charts::trajectory(score) { (drawing(&svg, &format!("Picture of {}", score.score))) }
+            @if let Some(svg) = charts::trajectory(score, discretion) { (drawing(&svg, &format!("Picture of {}", score.score))) }
             details {
                 summary { "In numbers" }
                 div.scroll tabindex="0" role="region" aria-label={ (score.score) " by session" } {
@@ -133,10 +141,10 @@ fn card(score: &Trajectory) -> Markup {
                         thead { tr { th scope="col" { "session" } @for name in ["n", "mean", "least", "lower quartile", "median", "upper quartile", "most"] { th scope="col" { (name) } } } }
                         tbody {
                             @for point in &score.points {
-                                tr {
+                                @if discretion.hides(point.n) { tr { th scope="row" { (point.session) } td { (discretion.hidden()) } @for _ in 0..6 { td {} } } } @else { tr {
                                     th scope="row" { (point.session) } td { (point.n) } td { (number(point.mean)) } td { (number(point.least)) }
                                     td { (number(point.lower)) } td { (number(point.median)) } td { (number(point.upper)) } td { (number(point.most)) }
-                                }
+                                } }
                             }
                         }
                     }

@@ -6,6 +6,7 @@ use super::sheets::json;
 use super::{heat, shown_percent};
 use crate::report::journey::Presence;
 use crate::report::model::{Model, percent};
+use crate::study::discretion::Discretion;
 
 pub fn missing(model: &Model) -> Markup {
     html! {
@@ -30,8 +31,8 @@ fn by_session(model: &Model) -> Markup {
                     @for scale in &model.scheduled {
                         tr {
                             th scope="row" { (scale) }
-                            @for session in 0..model.sessions.len() { (cell(model.presence(scale, Some(session)))) }
-                            (cell(model.presence(scale, None)))
+                            @for session in 0..model.sessions.len() { (cell(model.presence(scale, Some(session)), model.discretion)) }
+                            (cell(model.presence(scale, None), model.discretion))
                         }
                     }
                 }
@@ -40,7 +41,11 @@ fn by_session(model: &Model) -> Markup {
     }
 }
 
-fn cell(presence: Presence) -> Markup {
+fn cell(presence: Presence, discretion: Discretion) -> Markup {
+    if [presence.due, presence.missing(), presence.done].into_iter().any(|count| discretion.hides(count)) {
+        let title = format!("a count of fewer than {}", discretion.least_cell);
+        return html! { td.none title=(title) { (discretion.hidden()) } };
+    }
     let title = format!(
         "{} of {} missing ({})",
         presence.missing(),

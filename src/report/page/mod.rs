@@ -32,7 +32,7 @@ const SECTIONS: [(&str, &str); 9] = [
 ];
 
 /// Columns of participants.csv that the page shows.
-const PARTICIPANTS: &[&str] = &[
+pub const PARTICIPANTS: &[&str] = &[
     "participant",
     "percent_missing",
     "missing",
@@ -51,7 +51,7 @@ const PARTICIPANTS: &[&str] = &[
 ];
 
 /// Columns of questionnaires.csv that the page shows.
-const QUESTIONNAIRES: &[&str] = &[
+pub const QUESTIONNAIRES: &[&str] = &[
     "questionnaire",
     "percent_missing",
     "missing",
@@ -72,7 +72,7 @@ const QUESTIONNAIRES: &[&str] = &[
 ];
 
 /// Columns of columns.csv that the page shows.
-const COLUMNS: &[&str] = &[
+pub const COLUMNS: &[&str] = &[
     "questionnaire",
     "column",
     "percent_missing",
@@ -153,7 +153,11 @@ pub fn render(model: &Model) -> String {
                     (checks(model))
                     (provenance(model))
                 }
-                footer { p { "Test accounts are left out of every percentage. Missing has kinds: what they are stands beside each number." } }
+                footer {
+                    @if model.discretion.pseudonyms { p { "Participants stand under pseudonyms that hold for this report." } }
+                    @if model.discretion.least_cell > 0 { p { "Counts below " (model.discretion.least_cell) " are not told, nor what they could be computed from." } }
+                    p { "Test accounts are left out of every percentage. Missing has kinds: what they are stands beside each number." }
+                }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
@@ -170,19 +174,19 @@ fn attrition(model: &Model) -> Markup {
             "Who got how far. Someone counts as dropped out when nothing came from them for "
             (crate::report::journey::IDLE_DAYS) " days longer than the schedule asks them to wait."
         }
-        @if let Some(svg) = charts::survival(&model.arms, &names) {
+        @if let Some(svg) = charts::survival(&model.arms, &names, model.discretion) {
             (drawing(&svg, "Survival by condition"))
             ul.key {
                 @for (number, arm) in model.arms.iter().enumerate() {
-                    li { i class={ "c" (charts::series(number)) } {} (arm_name(arm.condition.as_deref())) " (" (arm.enrolled) ")" }
+                    li { i class={ "c" (charts::series(number)) } {} (arm_name(arm.condition.as_deref())) " (" (model.discretion.count(arm.enrolled)) ")" }
                 }
             }
         }
         h3 { "Flow of participants" }
         ol.flow {
-            (step(everyone.enrolled, everyone.enrolled, "enrolled", &[(everyone.not_started, "not started")]))
+            (step(model, everyone.enrolled, "enrolled", true, &[(everyone.not_started, "not started")]))
             @for stage in &everyone.stages {
-                (step(stage.reached, everyone.enrolled, &model.sessions[stage.session].1, &[
+                (step(model, stage.reached, &model.sessions[stage.session].1, stage.is_told(model.discretion), &[
                     (stage.dropped, "dropped out"), (stage.ongoing, "may still go on"), (stage.finished, "finished"),
                 ]))
             }
@@ -195,12 +199,16 @@ fn attrition(model: &Model) -> Markup {
 }
 
 /// A box of the flow, a bar as long as its share, and who does not go on to the next.
-fn step(count: u64, enrolled: u64, name: &str, leaving: &[(u64, &str)]) -> Markup {
+fn step(model: &Model, count: u64, name: &str, told: bool, leaving: &[(u64, &str)]) -> Markup {
+    let enrolled = model.arms[0].enrolled;
+    let width = if told { count * 100 / enrolled.max(1) } else { 0 };
+    let hidden = |part: u64| !told && part > 0 && !model.discretion.hides(part);
+    let shown = |part: u64| if hidden(part) { files::HIDDEN.to_owned() } else { model.discretion.count(part) };
     html! {
         li {
-            div.box { b { (count) } span { (name) } }
-            div.bar-of { i.part style=(format!("width:{}%", count * 100 / enrolled.max(1))) {} }
-            div.off { @for (part, what) in leaving { @if *part > 0 { span { b { (part) } " " (what) } } } }
+            div.box { b { (shown(count)) } span { (name) } }
+            div.bar-of { i.part style=(format!("width:{width}%")) {} }
+            div.off { @for (part, what) in leaving { @if *part > 0 { span { b { (shown(*part)) } " " (what) } } } }
         }
     }
 }

@@ -19,7 +19,8 @@ const NAMED: usize = 6;
 
 pub fn summary(model: &Model) -> Markup {
     let people = || model.journeys.people.iter().filter(|person| person.counts);
-    let standing = |standing: Standing| people().filter(|person| person.standing == standing).count();
+    let told = |count: u64| model.discretion.count(count);
+    let standing = |standing: Standing| told(people().filter(|person| person.standing == standing).count() as u64);
     let (due, missing, lost) =
         people().fold((0, 0, 0), |sum, one| (sum.0 + one.due, sum.1 + one.missing(), sum.2 + one.lost));
     let entries: u64 = model.tables.iter().map(|table| table.entries).sum();
@@ -28,13 +29,13 @@ pub fn summary(model: &Model) -> Markup {
     html! {
         h2 id="summary" { "Summary" }
         dl.sum {
-            (figure("participants", &people().count().to_string(), &format!(
+            (figure("participants", &told(people().count() as u64), &format!(
                 "{} active, {} finished, {} dropped out",
                 standing(Standing::Active), standing(Standing::Finished), standing(Standing::DroppedOut),
             )))
             (figure("entries", &entries.to_string(), &format!("in {} tables", model.tables.len())))
-            (figure("of due questionnaires missing", &shown_percent(missing, due), &format!("{missing} of {due}, {lost} of them logged")))
-            (figure("of asked items missing", &shown_percent(empty, cells), &format!("{empty} of {cells}")))
+            (figure("of due questionnaires missing", &shown_percent(missing, due), &format!("{} of {}, {} of them logged", told(missing), told(due), told(lost))))
+            (figure("of asked items missing", &shown_percent(empty, cells), &format!("{} of {}", told(empty), told(cells))))
             (figure("findings of checks", &model.total().to_string(), &format!("of {} rules", model.counts.len())))
         }
         h3 { "What needs attention" }
@@ -114,7 +115,13 @@ fn lost(model: &Model) -> Option<Care> {
         .log_places
         .iter()
         .filter(|(scale, places)| places.only_log > 0 && model.table(scale).is_some())
-        .map(|(scale, places)| format!("{scale} ({} of {})", places.only_log, places.logged))
+        .map(|(scale, places)| {
+            format!(
+                "{scale} ({} of {})",
+                model.discretion.count(places.only_log),
+                model.discretion.count(places.logged)
+            )
+        })
         .collect();
     let text = format!("TaskLog says these were filled in, the tables do not have them: {}.", list(&lost));
     let headline = "Logged, but not there:".to_owned();
@@ -122,8 +129,11 @@ fn lost(model: &Model) -> Option<Care> {
 }
 
 fn absent(model: &Model) -> Option<Care> {
-    let absent: Vec<String> =
-        model.absent.iter().map(|(scale, logged)| format!("{scale} ({logged} in TaskLog)")).collect();
+    let absent: Vec<String> = model
+        .absent
+        .iter()
+        .map(|(scale, logged)| format!("{scale} ({} in TaskLog)", model.discretion.count(*logged)))
+        .collect();
     let logged = model.absent.values().any(|logged| *logged > 0);
     let severity = if logged { Severity::Warning } else { Severity::Notice };
     let text = format!("{} of the schedule: {}.", plural(absent.len() as u64, "questionnaire"), list(&absent));
@@ -136,6 +146,7 @@ fn lacking(model: &Model) -> Option<Care> {
         .scheduled
         .iter()
         .map(|scale| (scale, model.presence(scale, None)))
+        .filter(|(_, presence)| !model.discretion.hides(presence.missing()) && !model.discretion.hides(presence.due))
         .filter(|(_, presence)| presence.due > 0 && presence.missing() as f64 > LACKING * presence.due as f64)
         .map(|(scale, presence)| format!("{scale} ({})", shown_percent(presence.missing(), presence.due)))
         .collect();
@@ -188,9 +199,13 @@ fn weeks(model: &Model) -> Vec<(NaiveDate, u64, u64)> {
 
 pub fn over_time(model: &Model) -> Markup {
     let weeks = weeks(model);
+    // A bar that is too small to be told is none.
+    let told = |count: u64| if model.discretion.hides(count) { 0 } else { count };
+    let drawn: Vec<_> =
+        weeks.iter().map(|(week, entries, enrolled)| (*week, told(*entries), told(*enrolled))).collect();
     html! {
         h2 id="time" { "Enrolment and entries over time" }
-        @if let Some(svg) = charts::over_time(&weeks) {
+        @if let Some(svg) = charts::over_time(&drawn) {
             (drawing(&svg, "Picture of enrolment and entries"))
             ul.key { li { i.c0 {} "entries of questionnaires per week" } li { i.c1 {} "participants enrolled so far" } }
             details {
@@ -198,7 +213,7 @@ pub fn over_time(model: &Model) -> Markup {
                 div.scroll tabindex="0" role="region" aria-label="Enrolment and entries by week" {
                     table data-csv="weeks" {
                         thead { tr { th scope="col" { "week of" } th scope="col" { "entries" } th scope="col" { "enrolled so far" } } }
-                        tbody { @for (week, entries, enrolled) in &weeks { tr { th scope="row" { (week) } td { (entries) } td { (enrolled) } } } }
+                        tbody { @for (week, entries, enrolled) in &weeks { tr { th scope="row" { (week) } td { (model.discretion.count(*entries)) } td { (model.discretion.count(*enrolled)) } } } }
                     }
                 }
             }
