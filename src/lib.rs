@@ -11,6 +11,7 @@ pub mod config;
 pub mod demo;
 pub mod fault;
 pub mod logging;
+pub mod look;
 pub mod plan;
 pub mod pool;
 pub mod report;

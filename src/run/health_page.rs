@@ -4,13 +4,8 @@
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::look::STYLE;
 use crate::run::health::Health;
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
-color:#1d2633;background:#fff}h2{margin:2rem 0 .3rem}.good{color:#1a6b3c}.bad{color:#a3271b;font-weight:600}\
-th{text-align:left;font-weight:400;color:#596579;padding-right:1.5rem;vertical-align:top}\
-@media(prefers-color-scheme:dark){body{color:#e6eaf0;background:#14191f}th{color:#a4b0c2}.good{color:#7fcf9f}\
-.bad{color:#ff9d8f}}";
 
 #[must_use]
 pub fn render(all: &[Health]) -> String {
@@ -24,8 +19,8 @@ pub fn render(all: &[Health]) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                h1 { "Export health" }
-                @for health in all { (server(health)) }
+                header { h1 { "Export health" } }
+                main { @for health in all { section.card.health { (server(health)) } } }
             }
         }
     }
@@ -48,19 +43,19 @@ fn server(health: &Health) -> Markup {
         }
         table {
             @if let (Some(_), Some(good)) = (pulse.failing_since, pulse.last_good) {
-                tr { th { "last good export" } td { (moment(good)) } }
+                tr { th scope="row" { "last good export" } td { (moment(good)) } }
             }
             @if let Some(newest) = health.newest_answers {
-                tr { th { "newest answers archived" } td { (newest.format("%Y-%m-%d %H:%M:%S")) } }
+                tr { th scope="row" { "newest answers archived" } td { (newest.format("%Y-%m-%d %H:%M:%S")) } }
             }
-            tr { th { "entries archived" } td { (health.entries) " of " (health.scales) " scales" } }
-            tr { th { "values that no key opens" } td { (health.undecryptable) } }
-            tr { th { "after archiving" } td { @if health.delete_mode { "deleted on the server" } @else { "kept on the server" } } }
+            tr { th scope="row" { "entries archived" } td { (health.entries) " of " (health.scales) " scales" } }
+            tr { th scope="row" { "values that no key opens" } td { (health.undecryptable) } }
+            tr { th scope="row" { "after archiving" } td { @if health.delete_mode { "deleted on the server" } @else { "kept on the server" } } }
             @if let Some(since) = pulse.pending_since {
-                tr { th { "could not be deleted there" } td.bad { (pulse.pending) ", since " (moment(since)) } }
+                tr { th scope="row" { "could not be deleted there" } td.bad { (pulse.pending) ", since " (moment(since)) } }
             }
             @for failing in &health.failures {
-                tr { th { (failing.target) } td.bad { (failing.message) } }
+                tr { th scope="row" { (failing.target) } td.bad { (failing.message) } }
             }
         }
     }

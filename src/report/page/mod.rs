@@ -11,12 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::sheets::Link;
+use crate::look::STYLE;
 use crate::report::charts;
 use crate::report::files;
 use crate::report::findings;
 use crate::report::model::{Model, percent};
 
-const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 const SECTIONS: [(&str, &str); 9] = [
