@@ -66,12 +66,12 @@ impl Source {
         Ok(Self { pieces: Pieces::new(File::open(path)?, care) })
     }
 
-    /// The next entries; none at the end.
+    /// The next entries, in the room of an older batch; none at the end.
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn batch(&mut self) -> io::Result<Batch> {
-        self.read(BYTES)
+    pub fn batch(&mut self, old: Batch) -> io::Result<Batch> {
+        self.read(BYTES, old)
     }
 
     /// A few first entries.
@@ -79,11 +79,17 @@ impl Source {
     /// # Errors
     /// Whatever the file system says.
     pub fn glance(&mut self) -> io::Result<Batch> {
-        self.read(GLANCE)
+        self.read(GLANCE, Batch::default())
     }
 
-    fn read(&mut self, most: usize) -> io::Result<Batch> {
-        let mut batch = Batch { bytes: Vec::with_capacity(most + most / 8), ..Batch::default() };
+    fn read(&mut self, most: usize, old: Batch) -> io::Result<Batch> {
+        let Batch { mut bytes, mut entries, .. } = old;
+        entries.clear();
+        bytes.clear();
+        // A single long entry is no reason to keep its room.
+        bytes.shrink_to(most * 2);
+        bytes.reserve(most + most / 8);
+        let mut batch = Batch { bytes, entries, ..Batch::default() };
         while batch.bytes.len() < most && batch.fragments.len() < 1024 {
             match self.pieces.next()? {
                 None => break,

@@ -208,12 +208,13 @@ impl<'t> Table<'t> {
     fn fill(&mut self, decrypted: &mut u64) -> Result<Option<Again>, Failure> {
         let total: u64 = self.files.iter().map(|file| file.size).sum();
         let mut before = 0;
+        let mut spare = Batch::default();
         let mut more = BTreeSet::new();
         for index in 0..self.files.len() {
             let path = self.files[index].path.clone();
             let read = |error| Failure::read(&path, &error);
             let mut source = Source::open(&path, self.files[index].care).map_err(read)?;
-            let mut next = source.batch().map_err(read)?;
+            let mut next = source.batch(std::mem::take(&mut spare)).map_err(read)?;
             let mut harm = Harm::default();
             let mut entries = 0;
             while !next.is_empty() {
@@ -221,10 +222,11 @@ impl<'t> Table<'t> {
                 let batch = next;
                 entries += batch.entries().len() as u64;
                 // The next batch is read while this one is worked on.
+                let old = std::mem::take(&mut spare);
                 let (result, read_next) = if more.is_empty() {
-                    rayon::join(|| self.add(index, &batch, &mut harm, decrypted), || source.batch())
+                    rayon::join(|| self.add(index, &batch, &mut harm, decrypted), || source.batch(old))
                 } else {
-                    rayon::join(|| Ok(Some(Again::Columns(keys(&batch, self.columns)))), || source.batch())
+                    rayon::join(|| Ok(Some(Again::Columns(keys(&batch, self.columns)))), || source.batch(old))
                 };
                 next = read_next.map_err(read)?;
                 match result? {
@@ -232,6 +234,7 @@ impl<'t> Table<'t> {
                     Some(damaged) => return Ok(Some(damaged)),
                     None => self.day.work.voice.progress(before + batch.offset, total),
                 }
+                spare = batch;
             }
             before += self.files[index].size;
             self.tell(&path, &harm, entries);
@@ -313,7 +316,7 @@ impl<'t> Table<'t> {
     fn open<'b>(&mut self, file: usize, entries: impl Iterator<Item = &'b Parsed<'b>>) -> u64 {
         let (mut wanted, mut asked, mut reused) = (Vec::new(), HashSet::new(), 0);
         for entry in entries {
-            for (sealed, text) in entry.sealed.iter().zip(entry.ciphertexts(self.columns)) {
+            for ((_, sealed), text) in entry.sealed.iter().zip(entry.ciphertexts(self.columns)) {
                 if self.files.iter().any(|file| file.plain.remembered(*sealed).is_some_and(|known| known.is_ok())) {
                     reused += 1;
                 } else if self.known(file, *sealed).is_none() && asked.insert(*sealed) {

@@ -53,8 +53,8 @@ pub struct Parsed<'b> {
     /// Of id and content: the bytes' hash under a seed of this run, so that nobody can prepare two that seem one.
     pub identity: u128,
     pub id: Option<i64>,
-    /// Encrypted values.
-    pub sealed: Vec<Sealed>,
+    /// Encrypted values, and their columns.
+    pub sealed: Vec<(usize, Sealed)>,
     text: Cow<'b, str>,
     /// By column.
     spans: Vec<Span>,
@@ -119,8 +119,8 @@ impl<'c> Parser<'c> {
         let mut parsed =
             Parsed { identity: xxh3_128_with_seed(bytes, *seed), id: None, sealed: Vec::new(), text, spans, repeated };
         parsed.id = columns.id.and_then(|place| parsed.raw(place).parse().ok());
-        let sealed = columns.sealed.iter().filter_map(|place| parsed.ciphertext(*place));
-        parsed.sealed = sealed.map(|text| Sealed::of(&text)).collect();
+        let hashed = |place: &usize| parsed.ciphertext(*place).map(|text| (*place, Sealed::of(&text)));
+        parsed.sealed = columns.sealed.iter().filter_map(hashed).collect();
         Ok(parsed)
     }
 }
@@ -215,7 +215,8 @@ impl<'c> Rows<'c> {
                 put(&mut self.table, text.as_bytes());
                 continue;
             }
-            match known(Sealed::of(&text)).unwrap_or(Err(Closed::NoKey)) {
+            let sealed = parsed.sealed.iter().find(|(column, _)| *column == place);
+            match sealed.and_then(|(_, sealed)| known(*sealed)).unwrap_or(Err(Closed::NoKey)) {
                 Ok(opened) => put(&mut self.table, opened.as_bytes()),
                 Err(closed) => self.refused.push(refuse(Some(place), closed.word(), &text)),
             }
