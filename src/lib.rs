@@ -4,6 +4,8 @@
 //! [`pool`], decoded into tables, combined, scored and reported by the [`tasks`]. What has to run is decided by the
 //! [`plan`], carried out by the [`run`], remembered in the [`state`]. [`task`] is the joint where these floors meet.
 #![forbid(unsafe_code)]
+// All output goes through `output`, where a closed pipe is no panic.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod alert;
 pub mod cli;
@@ -12,6 +14,7 @@ pub mod demo;
 pub mod fault;
 pub mod logging;
 pub mod look;
+pub mod output;
 pub mod plan;
 pub mod pool;
 pub mod report;

@@ -1,5 +1,6 @@
 //! `mtdata alert test`: does a mail arrive?
 
+use crate::output::remark;
 use chrono::Utc;
 
 use crate::alert::letter::Letter;
@@ -16,7 +17,7 @@ pub fn run(project: &ProjectArguments, command: AlertCommand) -> Result<Exit, Fa
     let mut letters = vec![Letter::test(&mail.subject_prefix, &mail.to, Utc::now())];
     match mail::post(&mail, &mut letters).error {
         None => {
-            eprintln!("sent to {} by {}:{}", mail.to.join(", "), mail.host, mail.port);
+            remark!("sent to {} by {}:{}", mail.to.join(", "), mail.host, mail.port);
             Ok(Exit::Done)
         }
         // It is not kept: the person is here and tries again.

@@ -1,5 +1,6 @@
 //! Build, and the short forms of the first generation: the words that make things happen.
 
+use crate::output::{answer, remark};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -180,7 +181,7 @@ pub fn refused(refusal: Refusal, quiet: bool) -> Result<Exit, Fault> {
         Refusal::Locked(holder) => {
             if !quiet {
                 let holder = if holder.is_empty() { String::new() } else { format!(" ({holder})") };
-                eprintln!("another run is at work here{holder}; try again when it is done, or wait for it with --wait");
+                remark!("another run is at work here{holder}; try again when it is done, or wait for it with --wait");
             }
             Ok(Exit::Locked)
         }
@@ -238,18 +239,18 @@ fn dry_run(
     let mut shown = 0;
     for &node in &found.outlook.order {
         if let Some(line) = dry_line(&found, node, options) {
-            println!("{line}");
+            answer!("{line}");
             shown += 1;
         }
     }
     let servers = crate::plan::target::servers_to_ask(&project.pipeline, &found.facts, targets);
     if !options.json {
         for server in servers.iter().filter(|_| !asks) {
-            println!("would ask  {server} for its listing; what that brings is known only then");
+            answer!("would ask  {server} for its listing; what that brings is known only then");
             shown += 1;
         }
         if shown == 0 && !options.quiet {
-            println!("nothing to do");
+            answer!("nothing to do");
         }
     }
     Ok(Exit::Done)

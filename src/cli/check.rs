@@ -1,5 +1,6 @@
 //! Looks over configuration, keys, passwords and pool; writes nothing.
 
+use crate::output::answer;
 use serde_json::json;
 
 use crate::cli::arguments::{CheckArguments, ProjectArguments};
@@ -46,12 +47,12 @@ pub fn run(arguments: &ProjectArguments, check: &CheckArguments) -> Result<Exit,
             };
             json!({"what": found.what, "good": good, "text": text})
         });
-        println!("{}", serde_json::Value::Array(objects.collect()));
+        answer!("{}", serde_json::Value::Array(objects.collect()));
     } else {
         for found in &all {
             match &found.result {
-                Ok(text) => println!("good  {}: {text}", found.what),
-                Err(text) => println!("BAD   {}: {text}", found.what),
+                Ok(text) => answer!("good  {}: {text}", found.what),
+                Err(text) => answer!("BAD   {}: {text}", found.what),
             }
         }
     }

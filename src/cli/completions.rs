@@ -1,5 +1,6 @@
 //! A completion script for a shell.
 
+use crate::output;
 use clap::CommandFactory;
 
 use crate::cli::arguments::{Arguments, CompletionsArguments, ProjectArguments};
@@ -8,6 +9,6 @@ use crate::cli::{Exit, Fault};
 pub fn run(_: &ProjectArguments, arguments: &CompletionsArguments) -> Result<Exit, Fault> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "mtdata", &mut script);
-    print!("{}", String::from_utf8_lossy(&script));
+    output::text(&String::from_utf8_lossy(&script));
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@ use crate::cli::arguments::{BuildArguments, DemoArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::demo::project::{NoDemo, SERVER, open};
 use crate::demo::study::Options;
+use crate::output::answer;
 use crate::pool::paths::ServerFolder;
 use crate::run::signals::Signals;
 
@@ -28,11 +29,11 @@ pub fn run(project: &ProjectArguments, arguments: &DemoArguments) -> Result<Exit
     let exit = build::run(&inside, &BuildArguments { targets: Vec::new(), run: arguments.options(), prune: false })?;
     let report = ServerFolder::new(demo.folder.join("data").join(SERVER)).reports().join("index.html");
     if report.exists() {
-        println!("report: {}", build::shown(&report).display());
+        answer!("report: {}", build::shown(&report).display());
     }
     if arguments.serve {
-        println!("server: {} until Ctrl-C", demo.server.url());
-        println!("build again:  mtdata -C {} build", build::shown(&demo.folder).display());
+        answer!("server: {} until Ctrl-C", demo.server.url());
+        answer!("build again:  mtdata -C {} build", build::shown(&demo.folder).display());
         let signals = Signals::watch().map_err(|error| Fault::failed(error.to_string()))?;
         while signals.stop().is_none() {
             std::thread::sleep(std::time::Duration::from_millis(50));

@@ -1,5 +1,6 @@
 //! Why a target would run now, or why it ran then.
 
+use crate::output::answer;
 use serde_json::{Value, json};
 
 use crate::cli::arguments::{ExplainArguments, ProjectArguments};
@@ -40,19 +41,19 @@ fn now(project: &ProjectArguments, arguments: &ExplainArguments) -> Result<Exit,
             objects.push(json!({"target": found.name(node), "state": state, "reasons": reasons, "root": root}));
             continue;
         }
-        println!("{}: {}", found.name(node), state.replace('_', " "));
+        answer!("{}: {}", found.name(node), state.replace('_', " "));
         for reason in reasons.iter().take(MOST) {
-            println!("  {}", long(reason, &found));
+            answer!("  {}", long(reason, &found));
         }
         if reasons.len() > MOST {
-            println!("  and {} more", reasons.len() - MOST);
+            answer!("  and {} more", reasons.len() - MOST);
         }
         if let Some(root) = root {
-            println!("  {root}");
+            answer!("  {root}");
         }
     }
     if arguments.json {
-        println!("{}", Value::from(objects));
+        answer!("{}", Value::from(objects));
     }
     Ok(Exit::Done)
 }
@@ -107,24 +108,24 @@ fn then(project: &ProjectArguments, arguments: &ExplainArguments, run: &str) -> 
     };
     let events: Vec<&Value> = events.iter().filter(about).collect();
     if arguments.json {
-        println!("{}", json!(events));
+        answer!("{}", json!(events));
         return Ok(Exit::Done);
     }
     if events.is_empty() {
-        println!("{}: not run in {run}: it was up to date, or not asked for", arguments.target);
+        answer!("{}: not run in {run}: it was up to date, or not asked for", arguments.target);
     }
     for event in events {
         let text = |field: &str| event[field].as_str().unwrap_or_default().replace('_', " ");
-        println!("{}: {} in {run}", event["target"].as_str().unwrap_or_default(), text("outcome"));
-        println!("  {}", event["reason"].as_str().unwrap_or_default());
+        answer!("{}: {} in {run}", event["target"].as_str().unwrap_or_default(), text("outcome"));
+        answer!("  {}", event["reason"].as_str().unwrap_or_default());
         for reason in event["reasons"].as_array().into_iter().flatten() {
             let field = |name: &str| reason[name].as_str();
             if let Some(path) = field("path") {
-                println!("    {path}: {} -> {}", field("old").unwrap_or("none"), field("new").unwrap_or("none"));
+                answer!("    {path}: {} -> {}", field("old").unwrap_or("none"), field("new").unwrap_or("none"));
             }
         }
         if let Some(message) = event["failure"]["message"].as_str() {
-            println!("  {message}");
+            answer!("  {message}");
         }
     }
     Ok(Exit::Done)

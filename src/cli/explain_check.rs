@@ -1,5 +1,6 @@
 //! What a rule of checks.csv means, and what to do about its findings.
 
+use crate::output;
 use std::fmt::Write;
 
 use crate::cli::arguments::{ExplainCheckArguments, ProjectArguments};
@@ -16,7 +17,7 @@ pub fn run(project: &ProjectArguments, arguments: &ExplainCheckArguments) -> Res
             // Writing into a String cannot fail.
             let _ = writeln!(text, "{:4} {:16} {:8} {}", rule.name, rule.word, rule.severity.word(), rule.finds);
         }
-        print!("{text}");
+        output::text(&text);
         return Ok(Exit::Done);
     };
     let Some(rule) = rule(name) else {
@@ -30,7 +31,7 @@ pub fn run(project: &ProjectArguments, arguments: &ExplainCheckArguments) -> Res
     // A rule means the same without a project; with one, its studies may set other numbers.
     let studies = Project::load(project.file.as_deref(), &start).map(|project| project.studies).unwrap_or_default();
     let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0)).clamp(40, 120);
-    print!("{}", explain(rule, &studies, width));
+    output::text(&explain(rule, &studies, width));
     Ok(Exit::Done)
 }
 

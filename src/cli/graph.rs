@@ -1,5 +1,6 @@
 //! The dependency graph, for Graphviz, Mermaid, or as a picture.
 
+use crate::output;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -15,14 +16,11 @@ pub fn run(project: &ProjectArguments, arguments: &GraphArguments) -> Result<Exi
     let (targets, explicit) = build::chosen(&project, &tasks, &arguments.targets)?;
     let found =
         preview(&project, &tasks, &targets, explicit, false).map_err(|error| Fault::failed(error.to_string()))?;
-    print!(
-        "{}",
-        match arguments.format {
-            GraphFormat::Dot => dot(&found),
-            GraphFormat::Mermaid => mermaid(&found),
-            GraphFormat::Svg => svg(&found),
-        }
-    );
+    output::text(&match arguments.format {
+        GraphFormat::Dot => dot(&found),
+        GraphFormat::Mermaid => mermaid(&found),
+        GraphFormat::Svg => svg(&found),
+    });
     Ok(Exit::Done)
 }
 

@@ -1,5 +1,6 @@
 //! A first-generation `server.config` made config/servers.toml, its passwords moved out.
 
+use crate::output::answer;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,19 +90,19 @@ fn write(root: &Path, with_project: bool, imported: &Imported) -> Result<(), Fau
 
 fn tell(root: &Path, imported: &Imported, known: &Here<'_>) {
     let servers = build::shown(&root.join("config/servers.toml"));
-    println!("{}: {} servers, {} of them ready", servers.display(), imported.names.len(), imported.ready);
+    answer!("{}: {} servers, {} of them ready", servers.display(), imported.names.len(), imported.ready);
     let count = imported.passwords.count;
-    println!(
+    answer!(
         "{}: {count} password{}, for its owner only; cron: `set -a; . {PASSWORDS}; mtdata build`, systemd: EnvironmentFile=",
         build::shown(&root.join(PASSWORDS)).display(),
         if count == 1 { "" } else { "s" }
     );
-    println!("timezone: {}; file names had the days of the old machine's clock", known.timezone.name());
+    answer!("timezone: {}; file names had the days of the old machine's clock", known.timezone.name());
     if !imported.notes.is_empty() {
-        println!("to look at:");
+        answer!("to look at:");
         for note in &imported.notes {
-            println!("  {note}");
+            answer!("  {note}");
         }
     }
-    println!("next: copy the private keys into keys/ (chmod 600), then `mtdata check`");
+    answer!("next: copy the private keys into keys/ (chmod 600), then `mtdata check`");
 }

@@ -1,5 +1,6 @@
 //! Writes a commented project to begin with.
 
+use crate::output::answer;
 use std::path::Path;
 
 use crate::cli::arguments::{InitArguments, ProjectArguments};
@@ -19,10 +20,10 @@ pub fn run(project: &ProjectArguments, arguments: &InitArguments) -> Result<Exit
     let start = project.folder.as_ref().map_or_else(|| here.clone(), |folder| here.join(folder));
     let folder = start.join(&arguments.directory);
     write(&folder, SERVERS)?;
-    println!("a project in {}; next:", build::shown(&folder).display());
-    println!("  1. config/servers.toml: name your study's server");
-    println!("  2. keys/: put the private keys there (chmod 600), or make a pair with `mtdata keys generate`");
-    println!("  3. mtdata check, then mtdata build");
+    answer!("a project in {}; next:", build::shown(&folder).display());
+    answer!("  1. config/servers.toml: name your study's server");
+    answer!("  2. keys/: put the private keys there (chmod 600), or make a pair with `mtdata keys generate`");
+    answer!("  3. mtdata check, then mtdata build");
     Ok(Exit::Done)
 }
 

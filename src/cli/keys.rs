@@ -1,5 +1,6 @@
 //! Makes key pairs, shows fingerprints.
 
+use crate::output::answer;
 use std::path::Path;
 
 use serde_json::json;
@@ -38,12 +39,12 @@ fn generate(project: &ProjectArguments, path: &Path, bits: usize) -> Result<Exit
     let failed = |path: &Path, error: std::io::Error| Fault::failed(format!("{}: {error}", path.display()));
     atomic::write(&path, PRIVATE, private_pem.as_bytes()).map_err(|error| failed(&path, error))?;
     atomic::write(&public, SHARED, public_pem.as_bytes()).map_err(|error| failed(&public, error))?;
-    println!(
+    answer!(
         "private: {}  (keep a copy apart from this machine: without it nothing can be decrypted)",
         build::shown(&path).display()
     );
-    println!("public:  {}  (goes to the study's server)", build::shown(&public).display());
-    println!("{}", key.fingerprint());
+    answer!("public:  {}  (goes to the study's server)", build::shown(&public).display());
+    answer!("{}", key.fingerprint());
     Ok(Exit::Done)
 }
 
@@ -82,10 +83,10 @@ fn list(project: &ProjectArguments, as_json: bool) -> Result<Exit, Fault> {
         }));
     }
     if as_json {
-        println!("{}", serde_json::Value::Array(rows.iter().map(Row::json).collect()));
+        answer!("{}", serde_json::Value::Array(rows.iter().map(Row::json).collect()));
     } else {
         for row in &rows {
-            println!("{}", row.line());
+            answer!("{}", row.line());
         }
     }
     Ok(if rows.iter().any(|row| row.key.is_err()) { Exit::Failed } else { Exit::Done })

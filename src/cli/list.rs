@@ -1,5 +1,6 @@
 //! Every target with its state and the reason.
 
+use crate::output::answer;
 use serde_json::json;
 
 use crate::cli::arguments::{ListArguments, ProjectArguments};
@@ -39,12 +40,12 @@ pub fn run(project: &ProjectArguments, arguments: &ListArguments) -> Result<Exit
             .iter()
             .map(|l| json!({"target": l.target, "state": l.state.replace(' ', "_"), "reason": l.reason}))
             .collect();
-        println!("{}", serde_json::Value::from(lines));
+        answer!("{}", serde_json::Value::from(lines));
     } else {
         let width = lines.iter().map(|line| line.target.len()).max().unwrap_or_default();
         for line in &lines {
             let text = format!("{:<width$}  {:<10}  {}", line.target, line.state, line.reason);
-            println!("{}", text.trim_end());
+            answer!("{}", text.trim_end());
         }
     }
     Ok(Exit::Done)

@@ -1,5 +1,6 @@
 //! The manual page, from the same words that parse the command line.
 
+use crate::output;
 use clap::CommandFactory;
 
 use crate::cli::arguments::{Arguments, ManArguments, ProjectArguments};
@@ -14,6 +15,6 @@ pub fn run(_: &ProjectArguments, arguments: &ManArguments) -> Result<Exit, Fault
     }
     let mut page = Vec::new();
     clap_mangen::Man::new(Arguments::command()).render(&mut page).map_err(failed)?;
-    print!("{}", String::from_utf8_lossy(&page));
+    output::text(&String::from_utf8_lossy(&page));
     Ok(Exit::Done)
 }

@@ -22,6 +22,7 @@ pub mod schema;
 pub mod status;
 pub mod verify;
 
+use crate::output::{self, remark};
 use std::fmt;
 
 use clap::Parser;
@@ -107,14 +108,23 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
-    match run(&arguments) {
+    let exit = carry_out(&arguments);
+    if let Some(error) = output::finish() {
+        remark!("error: the output is not complete: {error}");
+        return if exit == Exit::Done { Exit::Failed } else { exit };
+    }
+    exit
+}
+
+fn carry_out(arguments: &Arguments) -> Exit {
+    match run(arguments) {
         Ok(exit) => exit,
         Err(fault) => {
             let message = fault.message.trim_end();
             if fault.rendered {
-                eprintln!("{message}");
+                remark!("{message}");
             } else if !message.is_empty() {
-                eprintln!("error: {message}");
+                remark!("error: {message}");
             }
             fault.exit
         }

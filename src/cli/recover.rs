@@ -1,5 +1,6 @@
 //! Audits the raw archive, saves what can be saved, and makes again what was lost.
 
+use crate::output::answer;
 use serde_json::json;
 
 use crate::cli::arguments::{ProjectArguments, RecoverArguments};
@@ -25,7 +26,7 @@ pub fn run(arguments: &ProjectArguments, recover_arguments: &RecoverArguments) -
     } else if !recover_arguments.quiet || outcome.servers.iter().any(|(found, _)| found.differences() > 0) {
         for (found, page) in &outcome.servers {
             show(found);
-            println!("  all of it: {}", build::shown(page).display());
+            answer!("  all of it: {}", build::shown(page).display());
         }
     }
     let found = outcome.servers.iter().any(|(found, _)| found.differences() > 0);
@@ -88,7 +89,7 @@ fn show_json(project: &Project, outcome: &Outcome) {
         "tasks": outcome.summary.tasks,
         "servers": servers.collect::<Vec<_>>(),
     });
-    println!("{object}");
+    answer!("{object}");
 }
 
 /// The page's findings, shortened.
@@ -99,7 +100,7 @@ fn show(found: &Recovery) {
     let first = found.scales.iter().filter_map(|scale| scale.first).min();
     let last = found.scales.iter().filter_map(|scale| scale.last).max();
     let days = first.zip(last).map(|(first, last)| format!(", {first} to {last}")).unwrap_or_default();
-    println!("{}: {files} raw files{days}, {entries} entries", found.server);
+    answer!("{}: {files} raw files{days}, {entries} entries", found.server);
     let mut lines: Vec<String> =
         found.raw.iter().map(|raw| format!("{} {}: {}", raw.what.word(), raw.file, raw.says)).collect();
     let kept = found.lost.iter().filter(|lost| lost.kept_in.is_some() || lost.other_version).count();
@@ -121,12 +122,12 @@ fn show(found: &Recovery) {
     lines.extend(found.keys.iter().filter_map(|key| key.problem.clone()));
     lines.extend(found.failed.iter().map(|failed| format!("not made again: {}: {}", failed.target, failed.says)));
     for line in lines.iter().take(SHOWN) {
-        println!("  {line}");
+        answer!("  {line}");
     }
     if lines.len() > SHOWN {
-        println!("  and {} lines more", lines.len() - SHOWN);
+        answer!("  and {} lines more", lines.len() - SHOWN);
     }
     if lines.is_empty() {
-        println!("  everything is what was recorded of it");
+        answer!("  everything is what was recorded of it");
     }
 }

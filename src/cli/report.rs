@@ -1,6 +1,6 @@
 //! Builds a server's report and prints one table of it.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use serde_json::{Map, Number, Value};
@@ -11,6 +11,7 @@ use crate::cli::{Exit, Fault, build};
 use crate::config::Project;
 use crate::config::error::wants_colour;
 use crate::config::servers::Server;
+use crate::output::{self, answer};
 use crate::pool::paths::ServerFolder;
 use crate::report::page::{COLUMNS, PARTICIPANTS, QUESTIONNAIRES};
 
@@ -31,7 +32,6 @@ pub fn run(arguments: &ProjectArguments, report: &ReportArguments) -> Result<Exi
         .values()
         .filter(|known| server.map_or(known.ready, |name| known.name.as_str() == name))
         .collect();
-    let mut out = std::io::stdout().lock();
     let mut rows = Vec::new();
     for known in &chosen {
         let (path, text) = read(&project, known, report.kind)?;
@@ -45,20 +45,12 @@ pub fn run(arguments: &ProjectArguments, report: &ReportArguments) -> Result<Exi
             let title = if chosen.len() > 1 { format!("{}\n", known.name) } else { String::new() };
             format!("{title}{}\n", sheet()?.show(first(report.kind), manner()))
         };
-        print(&mut out, &shown)?;
+        output::text(&shown);
     }
     if json {
-        print(&mut out, &format!("{}\n", Value::Array(rows)))?;
+        answer!("{}", Value::Array(rows));
     }
     Ok(exit)
-}
-
-/// Somebody who has read enough (`| head`) is no failure.
-fn print(out: &mut impl Write, text: &str) -> Result<(), Fault> {
-    match out.write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Fault::failed(format!("stdout: {error}"))),
-        _ => Ok(()),
-    }
 }
 
 fn manner() -> Manner {

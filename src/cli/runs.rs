@@ -1,5 +1,6 @@
 //! Past runs; one run's tasks.
 
+use crate::output::answer;
 use serde_json::{Value, json};
 
 use crate::cli::arguments::{ProjectArguments, RunsArguments};
@@ -24,11 +25,11 @@ pub fn run(project: &ProjectArguments, arguments: &RunsArguments) -> Result<Exit
         if arguments.json {
             objects.push(summary);
         } else {
-            println!("{}", line(&summary));
+            answer!("{}", line(&summary));
         }
     }
     if arguments.json {
-        println!("{}", Value::from(objects));
+        answer!("{}", Value::from(objects));
     }
     Ok(Exit::Done)
 }
@@ -64,7 +65,7 @@ fn line(summary: &Value) -> String {
 
 fn one(events: &[Value], as_json: bool) {
     if as_json {
-        println!("{}", json!(events));
+        answer!("{}", json!(events));
         return;
     }
     for event in events {
@@ -72,7 +73,7 @@ fn one(events: &[Value], as_json: bool) {
         match event["event"].as_str() {
             Some("task_finished") => {
                 let seconds = event["duration_ms"].as_f64().unwrap_or_default() / 1000.0;
-                println!(
+                answer!(
                     "{:<11} {:>7.1} s  {}: {}",
                     text("outcome").replace('_', " "),
                     seconds,
@@ -80,14 +81,14 @@ fn one(events: &[Value], as_json: bool) {
                     text("reason")
                 );
                 if let Some(message) = event["failure"]["message"].as_str() {
-                    println!("            {message}");
+                    answer!("            {message}");
                 }
                 for line in event["printed"].as_array().into_iter().chain(event["failure"]["tail"].as_array()).flatten()
                 {
-                    println!("            | {}", line.as_str().unwrap_or_default());
+                    answer!("            | {}", line.as_str().unwrap_or_default());
                 }
             }
-            Some("warning") => println!("warning                {}: {}", text("target"), text("message")),
+            Some("warning") => answer!("warning                {}: {}", text("target"), text("message")),
             _ => {}
         }
     }

@@ -1,5 +1,6 @@
 //! The JSON Schemas of the files people write, for their editors.
 
+use crate::output;
 use std::fmt::Write;
 
 use crate::cli::arguments::SchemaArguments;
@@ -14,7 +15,7 @@ pub fn run(arguments: &SchemaArguments) -> Result<Exit, Fault> {
             // Writing into a String cannot fail.
             let _ = writeln!(text, "{:10} {}", known.name, known.file);
         }
-        print!("{text}");
+        output::text(&text);
         return Ok(Exit::Done);
     };
     let Some(found) = all.iter().find(|known| known.name == name) else {
@@ -23,6 +24,6 @@ pub fn run(arguments: &SchemaArguments) -> Result<Exit, Fault> {
             near.map_or_else(|| "`mtdata schema` lists them".to_owned(), |near| format!("did you mean `{near}`?"));
         return Err(Fault::usage(format!("there is no schema `{name}`\n  help: {hint}")));
     };
-    print!("{}", found.text());
+    output::text(&found.text());
     Ok(Exit::Done)
 }

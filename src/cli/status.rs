@@ -1,5 +1,6 @@
 //! `mtdata status`: how the exports of each server are doing.
 
+use crate::output::{self, answer};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Local, Utc};
@@ -15,12 +16,12 @@ pub fn run(project: &ProjectArguments, arguments: &JsonArguments) -> Result<Exit
     let store = read_state(&project).map_err(failed)?;
     let all = health::look(&project, &store, &Pulses::load(&home(&project))).map_err(failed)?;
     if arguments.json {
-        println!("{}", serde_json::to_string(&all).map_err(|error| Fault::failed(error.to_string()))?);
+        answer!("{}", serde_json::to_string(&all).map_err(|error| Fault::failed(error.to_string()))?);
         return Ok(Exit::Done);
     }
     let now = Utc::now();
     let texts: Vec<String> = all.iter().map(|health| block(health, now)).collect();
-    print!("{}", texts.join("\n"));
+    output::text(&texts.join("\n"));
     Ok(Exit::Done)
 }
 

@@ -1,5 +1,6 @@
 //! Recomputes the hashes of outputs and their whole ancestry, every byte read, and says what differs.
 
+use crate::output::answer;
 use serde_json::json;
 
 use crate::cli::arguments::{ProjectArguments, VerifyArguments};
@@ -31,15 +32,15 @@ pub fn run(project: &ProjectArguments, arguments: &VerifyArguments) -> Result<Ex
         let objects = all.iter().map(|d| {
             json!({"path": d.path, "target": d.target, "role": d.role.word(), "recorded": hex(&d.recorded), "found": hex(&d.found)})
         });
-        println!("{}", json!({"files": files.len(), "differences": objects.collect::<Vec<_>>()}));
+        answer!("{}", json!({"files": files.len(), "differences": objects.collect::<Vec<_>>()}));
     } else {
         for d in &all {
             let (role, recorded, now) = (d.role.word(), hex(&d.recorded), hex(&d.found));
-            println!("{}: {role} by {}\n  recorded {recorded}\n  found    {now}", d.path, d.target);
+            answer!("{}: {role} by {}\n  recorded {recorded}\n  found    {now}", d.path, d.target);
         }
-        println!("{} files read, {} differences", files.len(), all.len());
+        answer!("{} files read, {} differences", files.len(), all.len());
         if !all.is_empty() {
-            println!("`mtdata recover` says what is lost, and makes again what can be made");
+            answer!("`mtdata recover` says what is lost, and makes again what can be made");
         }
     }
     Ok(if all.is_empty() { Exit::Done } else { Exit::Failed })

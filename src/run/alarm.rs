@@ -1,5 +1,6 @@
 //! The end of a run: who has to be told of it.
 
+use crate::output::remark;
 use std::io;
 use std::path::Path;
 
@@ -132,7 +133,7 @@ pub fn no_run(project: &Project, path: &Path, error: &io::Error) {
         good: false,
     };
     for warning in alert::dispatch(project.alerts.as_ref(), &home(project), &round, Utc::now()).warnings {
-        eprintln!("warning: {warning}");
+        remark!("warning: {warning}");
     }
 }
 

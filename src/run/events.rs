@@ -1,5 +1,6 @@
 //! What a run tells, one JSON object a line (contract, 7), to stdout under `--json` and to the run's own log.
 
+use crate::output;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -155,14 +156,13 @@ impl EventWriter {
     /// When the log cannot be written; a closed stdout is no error.
     pub fn write(&mut self, event: &Event) -> io::Result<()> {
         let ts = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        let mut line = serde_json::to_vec(&Line { v: 1, ts, run: &self.run, event })?;
-        line.push(b'\n');
+        let mut line = serde_json::to_string(&Line { v: 1, ts, run: &self.run, event })?;
+        line.push('\n');
         if self.stdout {
-            let mut stdout = io::stdout().lock();
             // A reader that left must not stop a build.
-            let _ = stdout.write_all(&line).and_then(|()| stdout.flush());
+            output::text(&line);
         }
-        self.log.write_all(&line)
+        self.log.write_all(line.as_bytes())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a person at a terminal sees while a build goes on.
 
+use crate::output::remark;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -46,8 +47,8 @@ impl Progress {
     /// A line above the bar.
     pub fn print(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| remark!("{line}")),
+            None => remark!("{line}"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a run says: events to their files, lines to the logs, and to people as much as they asked for.
 
+use crate::output::remark;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
@@ -143,7 +144,7 @@ impl Teller {
                 let _ = write!(line, "; {stored} new entries stored, {deleted} deleted on servers");
             }
             let _ = write!(line, " ({:.1} s)", summary.took.as_secs_f64());
-            eprintln!("{line}");
+            remark!("{line}");
         }
         tracing::info!(run = %summary.run, ms = u64::try_from(summary.took.as_millis()).unwrap_or(u64::MAX), "run finished");
     }

@@ -228,3 +228,68 @@ fn another_word_on_second_entries_makes_every_wide_table_anew() {
     lab.replace("config/scales/calm.toml", "duplicates = \"first\"", "duplicates = \"last\"");
     assert_eq!(wide(&lab.build()), first);
 }
+
+/// Runs a command with its stdout a pipe whose reader has left already.
+fn unheard(lab: &Lab, arguments: &[&str]) -> std::process::Output {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("mtdata"));
+    command.current_dir(lab.root()).args(arguments).stdout(writer).stderr(std::process::Stdio::piped());
+    command.spawn().unwrap().wait_with_output().unwrap()
+}
+
+#[test]
+fn a_reader_that_leaves_ends_quietly_what_it_asked_for() {
+    let lab = Lab::new();
+    let id = lab.build().last()["run"].as_str().unwrap().to_owned();
+    let all: &[&[&str]] = &[
+        &["list"],
+        &["list", "--json"],
+        &["explain", "reports/mindtrails"],
+        &["explain", "reports/mindtrails", "--run", &id],
+        &["explain-check", "S8"],
+        &["graph"],
+        &["graph", "--format", "svg"],
+        &["status"],
+        &["status", "--json"],
+        &["check"],
+        &["check", "--json"],
+        &["verify"],
+        &["verify", "--json"],
+        &["recover"],
+        &["recover", "--json"],
+        &["runs"],
+        &["runs", "--json"],
+        &["runs", &id],
+        &["runs", &id, "--json"],
+        &["report", "questionnaire"],
+        &["report", "scale", "--csv"],
+        &["report", "participant", "--json"],
+        &["build", "-n"],
+        &["build", "-B", "--json"],
+        &["keys", "list"],
+        &["keys", "generate", "keys/new.pem"],
+        &["schema", "pipeline"],
+        &["init", "elsewhere"],
+        &["completions", "zsh"],
+        &["man"],
+        &["--help"],
+    ];
+    for arguments in all {
+        let output = unheard(&lab, arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{arguments:?}");
+    }
+    // The build that nobody listened to was done nevertheless.
+    lab.mtdata(&["verify"]).assert().success();
+}
+
+#[test]
+fn output_that_a_full_disk_takes_no_more_of_is_told() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("mtdata"));
+    let output = command.args(["schema", "pipeline"]).stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the output is not complete: No space left on device"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
