@@ -8,6 +8,7 @@ use crate::cli::{Exit, Fault, build};
 use crate::config::secret;
 use crate::config::servers::Server;
 use crate::pool::place;
+use crate::run::sharing;
 use crate::task::{Cancel, Failure, Patience};
 use crate::tasks::Tasks;
 use crate::tasks::decode::unlock;
@@ -34,6 +35,7 @@ pub fn run(arguments: &ProjectArguments, check: &CheckArguments) -> Result<Exit,
     all.push(Found { what: "pool".to_owned(), result: pool(&project.pool()) });
     for server in project.servers.values() {
         server_files(server, &mut all);
+        all.extend(group(server));
         if check.online && server.ready {
             all.push(Found { what: format!("{}: {}", server.name, server.url), result: online(server, &tasks) });
         }
@@ -97,6 +99,16 @@ fn server_files(server: &Server, all: &mut Vec<Found>) {
             all.push(Found { what: format!("{}: password", server.name), result });
         }
     }
+}
+
+/// Who else reads the tables and reports.
+fn group(server: &Server) -> Option<Found> {
+    let name = server.group.as_ref()?;
+    let result = match sharing::obstacle(server) {
+        Some(why) => Err(format!("`{name}` does not get the tables and reports: {why}")),
+        None => Ok(format!("`{name}` reads the tables and reports")),
+    };
+    Some(Found { what: format!("{}: group", server.name), result })
 }
 
 fn online(server: &Server, tasks: &Tasks) -> Result<String, String> {

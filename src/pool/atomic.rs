@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -48,6 +48,10 @@ impl AtomicFile {
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         // The umask may have taken bits that the contract promises.
         file.set_permissions(fs::Permissions::from_mode(mode))?;
+        if is_shared(mode) {
+            let found = file.metadata()?;
+            inherit_group(folder, &found, |group| fchown(&file, None, Some(group)));
+        }
         Ok(Self {
             target: target.to_owned(),
             temporary,
@@ -169,13 +173,33 @@ pub fn create_folder(folder: &Path, file_mode: u32) -> io::Result<()> {
     }
     let parent = folder_of(folder);
     create_folder(parent, file_mode)?;
-    let mode = if file_mode & 0o077 == 0 { 0o700 } else { 0o750 };
+    let mode = if is_shared(file_mode) { 0o750 } else { 0o700 };
     match fs::DirBuilder::new().mode(mode).create(folder) {
         // Another thread was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-        result => result?,
+        result => {
+            result?;
+            if is_shared(file_mode) {
+                let found = fs::metadata(folder)?;
+                inherit_group(parent, &found, |group| chown(folder, None, Some(group)));
+            }
+        }
     }
     sync_folder(parent)
+}
+
+fn is_shared(mode: u32) -> bool {
+    mode & 0o040 != 0
+}
+
+/// A shared file belongs to the group of its folder, so that who reads a folder reads what is put into it later.
+fn inherit_group(folder: &Path, found: &fs::Metadata, give: impl FnOnce(u32) -> io::Result<()>) {
+    if let Ok(above) = fs::metadata(folder)
+        && above.gid() != found.gid()
+    {
+        // Not a member of that group: the file stays its owner's, and where servers.toml asks for more a run says so.
+        let _ = give(above.gid());
+    }
 }
 
 /// Makes a rename, a new file or a removal in this folder durable.

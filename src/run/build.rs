@@ -15,7 +15,7 @@ use crate::run::schedule::Scheduler;
 use crate::run::signals::Signals;
 use crate::run::summary::{Refusal, Summary};
 use crate::run::teller::Teller;
-use crate::run::{alarm, facts, history, prune};
+use crate::run::{alarm, facts, history, prune, sharing};
 use crate::state::Store;
 use crate::tasks::Tasks;
 
@@ -98,6 +98,9 @@ pub fn carry_out(project: &Project, tasks: &Tasks, request: &Request, lock: &Loc
     let mut summary = scheduler.run(&signals);
     if request.prune && summary.outcome == RunOutcome::Ok {
         prune::remove(project, &mut scheduler);
+    }
+    for trouble in sharing::share(project) {
+        scheduler.teller.note(&trouble);
     }
     summary.took = start.elapsed();
     alarm::tell(project, &mut scheduler, &mut summary);

@@ -20,6 +20,7 @@ pub mod queue;
 pub mod recovery;
 pub mod request;
 pub mod schedule;
+pub mod sharing;
 pub mod signals;
 pub mod summary;
 pub mod teller;

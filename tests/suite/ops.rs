@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use mtdata::demo::server::Fault;
+use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::support::{Lab, contents};
+use crate::support::{Lab, contents, times};
 
 const NAMES: [&str; 4] = ["Debug.log", "Daily.log", "Error.log", "Break_down.log"];
 
@@ -154,4 +155,67 @@ fn no_secret_stands_in_logs_events_or_state() {
     }
     assert!(looked_at >= 7);
     assert_eq!(fs::metadata(lab.root().join("data/logs")).unwrap().permissions().mode() & 0o777, 0o750);
+}
+
+/// A group that this process may give files to, and that is not its own; none for somebody in one group only.
+fn another_group() -> Option<(String, u32)> {
+    let said = |word: &str| {
+        let output = std::process::Command::new("id").arg(word).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    if said("-u") == "0" {
+        let groups = fs::read_to_string("/etc/group").unwrap();
+        let fields = groups.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|f| f[0] == "daemon")?;
+        return Some((fields[0].to_owned(), fields[2].parse().unwrap()));
+    }
+    let own = said("-gn");
+    let (names, numbers) = (said("-Gn"), said("-G"));
+    let found = names.split(' ').zip(numbers.split(' ')).find(|(name, _)| *name != own)?;
+    Some((found.0.to_owned(), found.1.parse().unwrap()))
+}
+
+#[test]
+fn the_group_of_a_server_gets_what_is_derived_and_no_answers() {
+    use std::os::unix::fs::MetadataExt;
+    let Some((name, id)) = another_group() else { return };
+    let lab = Lab::new();
+    lab.build();
+    lab.replace("config/servers.toml", "[mindtrails]\n", &format!("[mindtrails]\ngroup = \"{name}\"\n"));
+    assert_eq!(lab.build().stderr, "");
+    let look = || {
+        for folder in ["combined", "scored", "wide", "reports"] {
+            for (path, found) in crate::support::metadata(&lab.server_folder().join(folder)) {
+                let mode = if found.is_dir() { 0o750 } else { 0o640 };
+                assert_eq!((found.gid(), found.mode() & 0o777), (id, mode), "{}", path.display());
+            }
+        }
+        for folder in ["raw_data", "active_data"] {
+            for (path, found) in crate::support::metadata(&lab.server_folder().join(folder)) {
+                assert!(found.gid() != id && found.mode() & 0o077 == 0, "{}", path.display());
+            }
+        }
+    };
+    look();
+    let found = fs::metadata(lab.server_folder()).unwrap();
+    assert_eq!((found.gid(), found.mode() & 0o057), (id, 0o050));
+    // Deleted and made again by one run, the tables are the group's from the beginning.
+    fs::remove_dir_all(lab.server_folder().join("scored")).unwrap();
+    lab.demo.server.add("Affect", 9001, r#"{"id":9001,"participant":100,"session":"firstSession"}"#);
+    lab.build();
+    look();
+    let before = times(lab.root());
+    lab.mtdata(&["check"]).assert().stdout(contains("mindtrails: group"));
+    assert_eq!(times(lab.root()), before);
+}
+
+#[test]
+fn a_group_that_does_not_exist_is_told_and_stops_nothing() {
+    let lab = Lab::new();
+    lab.replace("config/servers.toml", "[mindtrails]\n", "[mindtrails]\ngroup = \"no-such-group\"\n");
+    let run = lab.build();
+    assert!(run.stderr.contains("has no group `no-such-group`"), "{}", run.stderr);
+    lab.mtdata(&["check"])
+        .assert()
+        .code(1)
+        .stdout(contains("BAD   mindtrails: group").and(contains("groupadd no-such-group")));
 }

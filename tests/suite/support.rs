@@ -119,6 +119,15 @@ pub fn times(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
     all
 }
 
+/// Every file and folder below, as it looks.
+pub fn metadata(folder: &Path) -> BTreeMap<PathBuf, fs::Metadata> {
+    let mut all = BTreeMap::new();
+    walk(folder, &mut |path, found| {
+        all.insert(path.to_owned(), found.clone());
+    });
+    all
+}
+
 /// Every file below, with its bytes.
 pub fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
