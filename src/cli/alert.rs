@@ -1,12 +1,12 @@
 //! `mtdata alert test`: does a mail arrive?
 
-use crate::output::remark;
 use chrono::Utc;
 
 use crate::alert::letter::Letter;
 use crate::alert::mail;
 use crate::cli::arguments::{AlertCommand, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
+use crate::output::remark;
 
 pub fn run(project: &ProjectArguments, command: AlertCommand) -> Result<Exit, Fault> {
     let AlertCommand::Test = command;

@@ -1,6 +1,5 @@
 //! Build, and the short forms of the first generation: the words that make things happen.
 
-use crate::output::{answer, remark};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use crate::cli::arguments::{BuildArguments, LogFormat, ProjectArguments, RunOpti
 use crate::cli::{Exit, Fault};
 use crate::config::Project;
 use crate::config::pipeline::{Action, ScaleChoice};
+use crate::output::{answer, remark};
 use crate::plan::{Standing, Target};
 use crate::run::events::RunOutcome;
 use crate::run::facts::project_path;

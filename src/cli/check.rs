@@ -1,12 +1,12 @@
 //! Looks over configuration, keys, passwords and pool; writes nothing.
 
-use crate::output::answer;
 use serde_json::json;
 
 use crate::cli::arguments::{CheckArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::config::secret;
 use crate::config::servers::Server;
+use crate::output::answer;
 use crate::pool::place;
 use crate::run::sharing;
 use crate::task::{Cancel, Failure, Patience};

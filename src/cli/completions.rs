@@ -1,10 +1,10 @@
 //! A completion script for a shell.
 
-use crate::output;
 use clap::CommandFactory;
 
 use crate::cli::arguments::{Arguments, CompletionsArguments, ProjectArguments};
 use crate::cli::{Exit, Fault};
+use crate::output;
 
 pub fn run(_: &ProjectArguments, arguments: &CompletionsArguments) -> Result<Exit, Fault> {
     let mut script = Vec::new();

@@ -1,10 +1,10 @@
 //! Why a target would run now, or why it ran then.
 
-use crate::output::answer;
 use serde_json::{Value, json};
 
 use crate::cli::arguments::{ExplainArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
+use crate::output::answer;
 use crate::plan::reason::ReasonRecord;
 use crate::plan::{Reason, Standing};
 use crate::run::history;

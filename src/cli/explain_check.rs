@@ -1,12 +1,12 @@
 //! What a rule of checks.csv means, and what to do about its findings.
 
-use crate::output;
 use std::fmt::Write;
 
 use crate::cli::arguments::{ExplainCheckArguments, ProjectArguments};
 use crate::cli::{Exit, Fault};
 use crate::config::Project;
 use crate::config::section::nearest;
+use crate::output;
 use crate::study::checks::catalogue::{RULES, Rule, rule};
 use crate::study::scale::Studies;
 

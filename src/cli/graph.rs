@@ -1,6 +1,5 @@
 //! The dependency graph, for Graphviz, Mermaid, or as a picture.
 
-use crate::output;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -8,6 +7,7 @@ use petgraph::graph::NodeIndex;
 
 use crate::cli::arguments::{GraphArguments, GraphFormat, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
+use crate::output;
 use crate::plan::Dependency;
 use crate::run::preview::{Preview, preview};
 

@@ -1,6 +1,5 @@
 //! A first-generation `server.config` made config/servers.toml, its passwords moved out.
 
-use crate::output::answer;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use crate::cli::arguments::{ImportArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build, init};
 use crate::config::first_generation::{Here, Imported, Mistake, PASSWORDS, import};
 use crate::config::{self, scales::BUILT_IN};
+use crate::output::answer;
 use crate::pool::atomic::{self, PRIVATE, SHARED};
 
 pub fn run(project: &ProjectArguments, arguments: &ImportArguments) -> Result<Exit, Fault> {

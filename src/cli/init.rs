@@ -1,6 +1,5 @@
 //! Writes a commented project to begin with.
 
-use crate::output::answer;
 use std::path::Path;
 
 use crate::cli::arguments::{InitArguments, ProjectArguments};
@@ -8,6 +7,7 @@ use crate::cli::{Exit, Fault, build};
 use crate::config::scales::BUILT_IN;
 use crate::config::schema;
 use crate::demo::project::PIPELINE;
+use crate::output::answer;
 use crate::pool::atomic::{self, PRIVATE, SHARED};
 
 /// The servers.toml of a new project.

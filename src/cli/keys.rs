@@ -1,6 +1,5 @@
 //! Makes key pairs, shows fingerprints.
 
-use crate::output::answer;
 use std::path::Path;
 
 use serde_json::json;
@@ -8,6 +7,7 @@ use serde_json::json;
 use crate::cli::arguments::{KeysCommand, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::config::secret;
+use crate::output::answer;
 use crate::pool::atomic::{self, PRIVATE, SHARED};
 use crate::pool::paths::ServerFolder;
 use crate::pool::periods::{self, Period};

@@ -1,10 +1,10 @@
 //! Every target with its state and the reason.
 
-use crate::output::answer;
 use serde_json::json;
 
 use crate::cli::arguments::{ListArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
+use crate::output::answer;
 use crate::plan::{Standing, Target};
 use crate::run::explanation::Causes;
 use crate::run::preview::{Preview, all_targets, preview};

@@ -1,10 +1,10 @@
 //! The manual page, from the same words that parse the command line.
 
-use crate::output;
 use clap::CommandFactory;
 
 use crate::cli::arguments::{Arguments, ManArguments, ProjectArguments};
 use crate::cli::{Exit, Fault};
+use crate::output;
 
 pub fn run(_: &ProjectArguments, arguments: &ManArguments) -> Result<Exit, Fault> {
     let failed = |error: std::io::Error| Fault::failed(format!("the manual cannot be written: {error}"));

@@ -22,12 +22,13 @@ pub mod schema;
 pub mod status;
 pub mod verify;
 
-use crate::output::{self, remark};
 use std::fmt;
 
 use clap::Parser;
 
 use arguments::{Arguments, Command};
+
+use crate::output::{self, remark};
 
 /// How a call ends (contract, 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Audits the raw archive, saves what can be saved, and makes again what was lost.
 
-use crate::output::answer;
 use serde_json::json;
 
 use crate::cli::arguments::{ProjectArguments, RecoverArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::config::Project;
+use crate::output::answer;
 use crate::plan::target::nearest;
 use crate::run::events::RunOutcome;
 use crate::run::recovery::page::Recovery;

@@ -1,10 +1,10 @@
 //! Past runs; one run's tasks.
 
-use crate::output::answer;
 use serde_json::{Value, json};
 
 use crate::cli::arguments::{ProjectArguments, RunsArguments};
 use crate::cli::{Exit, Fault, build};
+use crate::output::answer;
 use crate::run::history;
 use crate::run::home::runs_folder;
 

@@ -1,11 +1,11 @@
 //! The JSON Schemas of the files people write, for their editors.
 
-use crate::output;
 use std::fmt::Write;
 
 use crate::cli::arguments::SchemaArguments;
 use crate::cli::{Exit, Fault};
 use crate::config::{schema, section::nearest};
+use crate::output;
 
 pub fn run(arguments: &SchemaArguments) -> Result<Exit, Fault> {
     let all = schema::all();

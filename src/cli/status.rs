@@ -1,12 +1,12 @@
 //! `mtdata status`: how the exports of each server are doing.
 
-use crate::output::{self, answer};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Local, Utc};
 
 use crate::cli::arguments::{JsonArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
+use crate::output::{self, answer};
 use crate::run::health::{self, Health, MOST_SILENT, MOST_WAITING, Pulses};
 use crate::run::home::{home, read_state};
 

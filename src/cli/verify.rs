@@ -1,10 +1,10 @@
 //! Recomputes the hashes of outputs and their whole ancestry, every byte read, and says what differs.
 
-use crate::output::answer;
 use serde_json::json;
 
 use crate::cli::arguments::{ProjectArguments, VerifyArguments};
 use crate::cli::{Exit, Fault, build};
+use crate::output::answer;
 use crate::plan::Target;
 use crate::plan::target::nearest;
 use crate::run::preview::{Preview, all_targets, preview};

@@ -1,6 +1,5 @@
 //! The end of a run: who has to be told of it.
 
-use crate::output::remark;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use petgraph::graph::NodeIndex;
 use crate::alert::{self, Round, Trouble};
 use crate::config::Project;
 use crate::config::pipeline::Action;
+use crate::output::remark;
 use crate::pool::atomic;
 use crate::run::events::{Event, Outcome, RunOutcome};
 use crate::run::health::{self, Asked, MOST_SILENT, MOST_WAITING, Pulses};

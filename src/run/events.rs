@@ -1,6 +1,5 @@
 //! What a run tells, one JSON object a line (contract, 7), to stdout under `--json` and to the run's own log.
 
-use crate::output;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
+use crate::output;
 use crate::plan::reason::ReasonRecord;
 use crate::task::{Counts, FailureKind, Warning};
 

@@ -1,12 +1,13 @@
 //! What a person at a terminal sees while a build goes on.
 
-use crate::output::remark;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use petgraph::graph::NodeIndex;
+
+use crate::output::remark;
 
 /// One bar: how many instances are done, what is running and for how long.
 pub struct Progress {

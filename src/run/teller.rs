@@ -1,11 +1,11 @@
 //! What a run says: events to their files, lines to the logs, and to people as much as they asked for.
 
-use crate::output::remark;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use indicatif::HumanCount;
 
+use crate::output::remark;
 use crate::plan::reason::ReasonRecord;
 use crate::run::events::{Event, EventWriter, Finished, Outcome};
 use crate::run::progress::Progress;
