@@ -79,7 +79,7 @@ fn take_one(path: &Path, start: Instant, wait: Duration) -> Result<(File, bool),
     let mut left = String::new();
     file.read_to_string(&mut left).map_err(failed)?;
     let here = hostname::get().unwrap_or_default().to_string_lossy().into_owned();
-    if place::network(path).is_some() && host_of(&left).is_some_and(|host| host != here) {
+    if place::network(path).is_some() && is_of_another(&left, &here) {
         return Err(Refused::Elsewhere(path.to_owned(), left.trim().to_owned()));
     }
     let since = chrono::Local::now().format("%Y-%m-%d %H:%M:%S");
@@ -116,6 +116,11 @@ fn take_folder(folder: &Path, start: Instant, wait: Duration) -> Result<Option<F
     }
 }
 
+/// Whether this note was left by a run of another host; notes of older releases name none.
+fn is_of_another(note: &str, here: &str) -> bool {
+    host_of(note).is_some_and(|host| host != here)
+}
+
 /// `process 7 on lab3, since ...`
 fn host_of(note: &str) -> Option<&str> {
     note.split_once(" on ")?.1.split(',').next()
@@ -124,6 +129,13 @@ fn host_of(note: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_of_another_host_is_told_by_its_note() {
+        let note = "process 7 on lab3, since 2026-11-25 10:00:00\n";
+        assert!(is_of_another(note, "lab4") && !is_of_another(note, "lab3"));
+        assert!(!is_of_another("process 7, since 2026-11-25 10:00:00\n", "lab4") && !is_of_another("", "lab4"));
+    }
 
     #[test]
     fn the_second_is_refused_and_told_by_whom() {
