@@ -53,12 +53,13 @@ fn text<'t>() -> TextStyle<'t> {
     ("sans-serif", 12).into_font().color(&INK)
 }
 
-/// A chart with named places along the horizontal axis.
+/// A chart with named places along the horizontal axis, and so many dots of room above it.
 fn named<'a, 's>(
     root: &'a Area<'s>,
     names: &[String],
     heights: std::ops::Range<f64>,
     what: &str,
+    above: u32,
 ) -> Drawn<
     ChartContext<
         'a,
@@ -70,6 +71,7 @@ fn named<'a, 's>(
     let decimals = usize::from(heights.end - heights.start < 5.0);
     let mut chart = ChartBuilder::on(root)
         .margin(10)
+        .margin_top(10 + above)
         .margin_right(24)
         .x_label_area_size(30)
         .y_label_area_size(52)
@@ -99,11 +101,15 @@ fn named<'a, 's>(
     Ok(chart)
 }
 
+/// Leaves out the middle: what tells names apart often stands at their end.
 fn shorten(name: &str, most: usize) -> String {
-    if name.chars().count() <= most {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= most {
         return name.to_owned();
     }
-    name.chars().take(most - 1).chain(['…']).collect()
+    let end = most.saturating_sub(1) / 2;
+    let start = most.saturating_sub(1) - end;
+    letters[..start].iter().chain(&['…']).chain(&letters[letters.len() - end..]).collect()
 }
 
 /// Percent of those enrolled who reached each session, a line per condition.
@@ -123,7 +129,7 @@ pub fn survival(arms: &[Arm], sessions: &[String], discretion: Discretion) -> Op
         return None;
     }
     picture(WIDE, 320, "Percent of those enrolled who reached each session", |root| {
-        let mut chart = named(root, sessions, 0.0..105.0, "percent of those enrolled")?;
+        let mut chart = named(root, sessions, 0.0..105.0, "percent of those enrolled", 0)?;
         for (number, points) in &lines {
             let color = SERIES[series(*number)];
             let width = if *number == 0 { 3 } else { 2 };
@@ -191,14 +197,13 @@ pub fn trajectory(score: &Trajectory, discretion: Discretion) -> Option<String> 
     let names: Vec<String> = told().map(|point| point.session.clone()).collect();
     let least = told().map(|point| point.least).min_by(f64::total_cmp)?.min(0.0);
     let most = told().map(|point| point.most).max_by(f64::total_cmp)?.max(least + 1.0);
-    // The numbers of answers stand in a line of their own above the highest value.
-    let top = most + (most - least) * 0.15;
     picture(
         HALF,
         250,
         &format!("{} over the sessions: median, middle half, mean and number of answers", score.score),
         |root| {
-            let mut chart = named(root, &names, least..top, "")?;
+            // The numbers of answers stand in a line of their own above the picture.
+            let mut chart = named(root, &names, least..most, "", 14)?;
             let all: Vec<&Point> = told().collect();
             let places = || all.iter().enumerate().map(|(place, point)| (place as f64, point));
             let upper = places().map(|(place, point)| (place, point.upper));
@@ -210,10 +215,24 @@ pub fn trajectory(score: &Trajectory, discretion: Discretion) -> Option<String> 
             chart
                 .draw_series(places().map(|(place, point)| Circle::new((place, point.mean), 4, SERIES[1].filled())))?;
             let count = text().pos(Pos::new(HPos::Center, VPos::Top));
-            chart.draw_series(
-                places().map(|(place, point)| Text::new(format!("n {}", point.n), (place, top), count.clone())),
-            )?;
+            for (place, point) in places() {
+                let across = chart.backend_coord(&(place, most)).0;
+                root.draw(&Text::new(format!("n {}", point.n), (across, 6), count.clone()))?;
+            }
             Ok(())
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_keep_what_tells_them_apart() {
+        assert_eq!(shorten("PostFollowUp2", 10), "PostF…wUp2");
+        assert_eq!(shorten("PostFollowUp", 10), "PostF…owUp");
+        assert_eq!(shorten("preTest", 10), "preTest");
+        assert_eq!(shorten("ätherisch", 4), "ät…h");
+    }
 }
