@@ -122,15 +122,8 @@ fn report(folder: &Path) -> Outcome<()> {
     };
     let model = compute(&sources).map_err(|(path, error)| format!("{}: {error}", path.display()))?;
     let reports = server.reports();
-    let sheets = [
-        ("questionnaires.csv", files::questionnaires(&model)),
-        ("columns.csv", files::columns(&model)),
-        ("participants.csv", files::participants(&model)),
-        ("attrition.csv", files::attrition(&model)),
-        ("ledger.csv", files::ledger(&model)),
-    ];
-    for (name, sheet) in sheets {
-        sheet.write(&reports.join(name))?;
+    for (name, sheet) in files::SHEETS {
+        sheet(&model).write(&reports.join(name))?;
     }
     fs::write(reports.join("index.html"), page::render(&model))?;
     files::checks(&reports.join("checks.csv"), model)?;

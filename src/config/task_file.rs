@@ -29,12 +29,16 @@ const AXES: [&str; 3] = ["server", "scale", "date"];
 /// What ships with mtdata makes these; nothing else may.
 const RESERVED_FOLDERS: [&str; 8] =
     ["raw_data", "active_data", "quarantine", "combined", "scored", "wide", "study", "deletions.jsonl"];
-const RESERVED_REPORTS: [&str; 7] = [
+const RESERVED_REPORTS: [&str; 11] = [
     "index.html",
     "questionnaires.csv",
     "columns.csv",
     "participants.csv",
     "attrition.csv",
+    "sessions.csv",
+    "weeks.csv",
+    "answers.csv",
+    "scores.csv",
     "checks.csv",
     "ledger.csv",
 ];

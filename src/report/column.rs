@@ -49,6 +49,12 @@ impl ColumnStat {
         self.declined + self.empty + self.server
     }
 
+    /// True when `values` holds every number given.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        !self.too_many
+    }
+
     fn see(&mut self, number: f64, times: u64) {
         // What people wrote leaves no trace here, a number no more than a word.
         if self.free_text {

@@ -7,11 +7,27 @@ use chrono::{DateTime, FixedOffset};
 
 use crate::pool::atomic::{AtomicFile, SHARED};
 use crate::pool::table::TableWriter;
+use crate::report::drawn;
 use crate::report::findings::HEADER;
 use crate::report::model::{Model, percent};
 use crate::study::discretion::Discretion;
 use crate::study::scale::ScaleKind;
 use crate::task::Written;
+
+/// The tables of a report. checks.csv is written as it comes.
+pub const SHEETS: [(&str, Maker); 9] = [
+    ("questionnaires.csv", questionnaires),
+    ("columns.csv", columns),
+    ("participants.csv", participants),
+    ("attrition.csv", attrition),
+    ("sessions.csv", drawn::sessions),
+    ("weeks.csv", drawn::over_time),
+    ("answers.csv", drawn::answers),
+    ("scores.csv", drawn::scores),
+    ("ledger.csv", ledger),
+];
+
+type Maker = fn(&Model) -> Sheet;
 
 /// Header and rows of one file.
 pub struct Sheet {

@@ -2,7 +2,7 @@
 //!
 //! The way of a number: [`reading`] goes once through each combined table, where [`tally`] counts, [`people`] gathers who
 //! did what and [`checked`] takes what the rules find; [`journey`] follows each participant along the schedule;
-//! [`attrition`] and [`trajectory`] sum up; [`model`] holds it all; [`files`] and [`page`] write it down. Beside it,
+//! [`attrition`] and [`trajectory`] sum up; [`model`] holds it all; [`files`], [`drawn`] and [`page`] write it down. Beside it,
 //! [`codebook`] and [`package`] say what the tables' columns mean.
 
 pub mod attrition;
@@ -11,6 +11,7 @@ pub mod charts;
 pub mod checked;
 pub mod codebook;
 pub mod column;
+pub mod drawn;
 pub mod files;
 pub mod findings;
 pub mod journey;
@@ -19,5 +20,6 @@ pub mod package;
 pub mod page;
 pub mod people;
 pub mod reading;
+pub mod spread;
 pub mod tally;
 pub mod trajectory;

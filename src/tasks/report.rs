@@ -7,7 +7,7 @@ use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
 use crate::pool::atomic::{self, PRIVATE, SHARED};
 use crate::pool::paths::ServerFolder;
-use crate::report::files::{self, Sheet};
+use crate::report::files;
 use crate::report::model::{Model, Sources, Unreadable, compute};
 use crate::report::{codebook, package, page};
 use crate::study::discretion::Discretion;
@@ -18,16 +18,8 @@ use crate::task::{
     Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, ServerFacts, Task, Work, Written,
 };
 
-/// What a report makes.
-const FILES: [&str; 7] = [
-    "index.html",
-    "questionnaires.csv",
-    "columns.csv",
-    "participants.csv",
-    "attrition.csv",
-    "checks.csv",
-    "ledger.csv",
-];
+/// What a report makes beside its tables.
+const FILES: [&str; 2] = ["index.html", "checks.csv"];
 
 /// What it makes beside combined/ and scored/: what their columns mean.
 const MEANINGS: [&str; 2] = ["codebook.csv", "datapackage.json"];
@@ -72,7 +64,7 @@ fn archive(seen: &ServerFacts) -> String {
 
 impl Task for Report {
     fn revision(&self) -> u32 {
-        5
+        6
     }
 
     fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
@@ -87,7 +79,8 @@ impl Task for Report {
         if !said.is_empty() {
             parameters.push(("accounts", digest(&said)));
         }
-        let reports = FILES.iter().map(|name| format!("reports/{name}"));
+        let tables = files::SHEETS.iter().map(|(name, _)| name);
+        let reports = FILES.iter().chain(tables).map(|name| format!("reports/{name}"));
         let outputs = reports.chain(MEANINGS.iter().map(|name| (*name).to_owned()));
         // Who is who stands outside the folder that is handed on.
         let Discretion { pseudonyms, least_cell } = self.discretion;
@@ -159,18 +152,11 @@ fn describe(sources: &Sources<'_>, folder: &ServerFolder) -> Result<[Written; 2]
 
 /// Writes all files; the page last, since it is what people open.
 fn write(reports: &std::path::Path, model: Model) -> Result<Vec<Written>, Failure> {
-    let sheets: [(&str, Sheet); 5] = [
-        ("questionnaires.csv", files::questionnaires(&model)),
-        ("columns.csv", files::columns(&model)),
-        ("participants.csv", files::participants(&model)),
-        ("attrition.csv", files::attrition(&model)),
-        ("ledger.csv", files::ledger(&model)),
-    ];
     let mut written = Vec::new();
-    for (name, sheet) in sheets {
+    for (name, sheet) in files::SHEETS {
         let path = reports.join(name);
         let failed = |error: csv::Error| Failure::write(&path, &std::io::Error::other(error));
-        written.push(sheet.write(&path).map_err(failed)?);
+        written.push(sheet(&model).write(&path).map_err(failed)?);
     }
     let text = page::render(&model);
     let checks = reports.join("checks.csv");

@@ -73,16 +73,88 @@ test("the summary's figures follow from the tables", async () => {
   assert.equal(figures["of due questionnaires missing"], `${(sum("missing") * 100 / sum("due")).toFixed(1)} %`);
   assert.equal(figures.entries, String(table("questionnaires.csv").reduce((total, row) => total + Number(row.entries), 0)));
   assert.equal(figures["findings of checks"], String(table("checks.csv").filter((row) => row.rule !== "R12").length));
+  const beside = Object.fromEntries(await page.$$eval(".sum > div", (boxes) => boxes.map((box) => [box.querySelector("dt").textContent, box.querySelector(".beside").textContent])));
+  const standing = (word) => people.filter((row) => row.standing === word).length;
+  assert.equal(beside.participants, ["active", "finished", "dropped out", "not started"].map((word) => `${standing(word)} ${word}`).join(", "));
+  assert.equal(beside["of due questionnaires missing"], `${sum("missing")} of ${sum("due")}, ${sum("logged_not_there")} of them logged`);
+  const scales = table("questionnaires.csv").filter((row) => row.kind === "questionnaire" && row.found === "true");
+  const cells = (name) => scales.reduce((total, row) => total + Number(row[name]), 0);
+  assert.equal(beside["of asked items missing"], `${cells("cells_missing")} of ${cells("cells")}`);
+});
+
+test("what needs attention says what the tables say", async () => {
+  const { page } = await open(browser);
+  const lines = await page.$$eval("ul.care li", (lines) => lines.map((line) => [line.querySelector("a").dataset.filter, line.querySelector("div").textContent]));
+  const checks = table("checks.csv"), scales = new Map(table("questionnaires.csv").map((row) => [row.questionnaire, row]));
+  const byRule = lines.filter(([filter]) => filter);
+  assert.ok(byRule.length > 0);
+  for (const [filter, text] of byRule) {
+    assert.equal(Number(text.match(/^\d+/)[0]), checks.filter((row) => row.rule === filter.slice("rule=".length)).length, text);
+  }
+  const lost = lines.find(([, text]) => text.startsWith("Logged, but not there"))[1];
+  const named = [...lost.matchAll(/(\S+) \((\d+) of (\d+)\)/g)];
+  assert.ok(named.length > 0);
+  for (const [, scale, only, logged] of named) assert.deepEqual([only, logged], [scales.get(scale).only_in_log, scales.get(scale).logged], scale);
+});
+
+const plain = (page, name) => page.$$eval(`table[data-csv="${name}"] tbody tr`, (lines) => lines.map((line) => [...line.children].map((cell) => cell.textContent)));
+
+test("the weeks are weeks.csv", async () => {
+  const { page } = await open(browser);
+  const expected = table("weeks.csv");
+  assert.ok(expected.length > 5);
+  assert.deepEqual(await plain(page, "weeks"), expected.map(Object.values));
+});
+
+test("the numbers of each score are scores.csv", async () => {
+  const { page } = await open(browser);
+  const all = table("scores.csv");
+  const scores = new Set(all.map((row) => row.score));
+  assert.ok(scores.size > 3);
+  for (const score of scores) {
+    assert.deepEqual(await plain(page, score), all.filter((row) => row.score === score).map((row) => Object.values(row).slice(2)), score);
+  }
+  assert.equal(await page.locator(".card svg").count(), scores.size);
+});
+
+test("the answers to each item are answers.csv", async () => {
+  const { page } = await open(browser);
+  const all = table("answers.csv");
+  let seen = 0;
+  for (const scale of new Set(all.map((row) => row.questionnaire))) {
+    const groups = await page.$$eval(`table[data-csv="answers-${scale}"]`, (tables) => tables.map((table) => ({
+      heads: [...table.querySelectorAll("thead th")].map((cell) => cell.textContent),
+      items: [...table.querySelectorAll("tbody tr")].map((line) => [...line.children].map((cell) => [cell.textContent, cell.title])),
+    })));
+    for (const { heads, items } of groups) {
+      for (const [[item], ...cells] of items) {
+        const rows = all.filter((row) => row.questionnaire === scale && row.column === item);
+        assert.deepEqual(heads.slice(1, -1), rows.map((row) => row.answer), `${scale} ${item}`);
+        assert.equal(cells.pop()[0], rows[0].entries);
+        rows.forEach(({ times, entries, percent }, place) => {
+          const [shown, title] = cells[place];
+          assert.equal(title, `${times} of ${entries}`);
+          if (shown === "" || shown === "<1") assert.ok(Number(percent) <= 0.5 && (shown === "") === (times === "0"), `${item} ${percent}`);
+          else assert.ok(Math.abs(Number(shown) - Number(times) * 100 / Number(entries)) <= 0.5, `${item} ${shown} ${percent}`);
+        });
+        seen++;
+      }
+    }
+  }
+  assert.equal(seen, new Set(all.map((row) => `${row.questionnaire} ${row.column}`)).size);
 });
 
 test("the heat map of sessions adds up to the questionnaires", async () => {
   const { page } = await open(browser);
   const cells = await page.$$eval("table[data-csv=missing-by-session] tbody tr", (lines) => lines.map((line) => [line.children[0].textContent, ...[...line.children].slice(1).map((cell) => cell.title)]));
   const known = new Map(table("questionnaires.csv").map((row) => [row.questionnaire, row]));
+  const bySession = table("sessions.csv");
   assert.ok(cells.length > 3);
   for (const [scale, ...titles] of cells) {
     const pairs = titles.map((title) => title.match(/^(\d+) of (\d+)/).slice(1).map(Number));
     const total = pairs.pop();
+    const asked = pairs.filter(([, due]) => due > 0).map((pair) => pair.map(String));
+    assert.deepEqual(asked, bySession.filter((row) => row.questionnaire === scale).map((row) => [row.missing, row.due]), scale);
     assert.deepEqual(total, [Number(known.get(scale).missing), Number(known.get(scale).due)], scale);
     assert.deepEqual(pairs.reduce((sum, pair) => [sum[0] + pair[0], sum[1] + pair[1]], [0, 0]), total, scale);
   }

@@ -401,6 +401,92 @@ def check_ledger(pool, folder):
             same(f"ledger.csv {key} {field}", str(page[field]), found[key][field])
 
 
+def check_weeks(pool, folder, journeys):
+    monday = lambda day: day - timedelta(days=day.weekday())
+    entries, enrolled = Counter(), Counter()
+    newest = max(when for rows in pool.tables.values() for row in rows if (when := moment(first(row, DATES))))
+    for name, rows in pool.tables.items():
+        if pool.kind(name) == "questionnaire":
+            entries.update(monday(when.date()) for row in rows if (when := moment(first(row, DATES))))
+    for journey in journeys.values():
+        if journey["counts"] and journey["person"] and journey["person"]["enrolled"]:
+            enrolled[monday(journey["person"]["enrolled"].astimezone(newest.tzinfo).date())] += 1
+    weeks = set(entries) | set(enrolled)
+    expected, week, so_far = [], min(weeks), 0
+    while week <= max(weeks):
+        so_far += enrolled[week]
+        expected.append({"week": week.isoformat(), "entries": str(entries[week]), "enrolled": str(so_far)})
+        week += timedelta(days=7)
+    same("weeks.csv", expected, rows_of(folder / "weeks.csv"))
+
+
+def check_sessions(pool, folder, journeys):
+    due, missing = Counter(), Counter()
+    for who, journey in journeys.items():
+        for n in journey["due"] if journey["counts"] else []:
+            session, _, scale, _ = pool.slots[n]
+            due[scale, pool.names[session]] += 1
+            missing[scale, pool.names[session]] += not pool.given[who][n]
+    found = {(row["questionnaire"], row["session"]): row for row in rows_of(folder / "sessions.csv")}
+    same("sessions.csv rows", set(due), set(found))
+    for key in set(due) & set(found):
+        expected = [due[key], due[key] - missing[key], missing[key], percent(missing[key], due[key])]
+        same(f"sessions.csv {key}", [str(value) for value in expected], list(found[key].values())[2:])
+
+
+def check_answers(pool, folder):
+    found = defaultdict(list)
+    for row in rows_of(folder / "answers.csv"):
+        found[row["questionnaire"], row["column"]].append(row)
+    columns = {(row["questionnaire"], row["column"]): row for row in rows_of(folder / "columns.csv")}
+    for (name, column), parts in found.items():
+        scale, counts = pool.scales[name], Counter()
+        least, most = scale.ranges[column]
+        for entry in pool.tables[name]:
+            when = moment(first(entry, DATES))
+            kind = scale.meaning(column, entry[column], when and when.date())
+            value = number(entry[column].strip())
+            if kind == "answered" and value is not None:
+                # The last of the bins that begin at or below it.
+                begins = [float(part["answer"].split("–")[0]) for part in parts[:-4]]
+                counts[parts[max(n for n, begin in enumerate(begins) if begin <= value)]["answer"]] += 1
+            elif kind != "answered":
+                counts[{"server": "lost"}.get(kind, kind)] += 1
+        for part in parts:
+            entries = int(columns[name, column]["entries"])
+            expected = [str(counts[part["answer"]]), str(entries), percent(counts[part["answer"]], entries)]
+            same(f"answers.csv {name}.{column} {part['answer']}", expected, list(part.values())[3:])
+        begins = float(parts[0]["answer"].split("–")[0]), parts[-5]["answer"].split("–")[-1]
+        same(f"answers.csv {name}.{column} ends", (float(least), float(most)), (begins[0], float(begins[1])))
+    ranged = {
+        (name, column) for name, scale in pool.scales.items() if name in pool.tables and pool.tables[name]
+        for column, (least, most) in scale.ranges.items()
+        if least is not None and most is not None and (name, column) in columns
+    }
+    same("answers.csv items", ranged, set(found))
+
+
+def check_scores(pool, folder):
+    found = {(row["scale"], row["score"], row["session"]): row for row in rows_of(folder / "scores.csv")}
+    values = defaultdict(list)
+    for path in (pool.folder / "scored").glob("*.csv"):
+        for row in rows_of(path):
+            if pool.people.get(first(row, PARTICIPANT), {}).get("test"):
+                continue
+            for score in [name for name in row if f"{name}_n_valid" in row]:
+                if (value := number(row[score])) is not None:
+                    values[path.stem, score, first(row, ["session", "sessionName"])].append(value)
+    same("scores.csv rows", set(values), set(found))
+    for key in set(values) & set(found):
+        row, given = found[key], values[key]
+        quartiles = statistics.quantiles(given, n=4, method="inclusive") if len(given) > 1 else given * 3
+        same(f"scores.csv {key} n", str(len(given)), row["n"])
+        expected = [statistics.fmean(given), min(given), *quartiles, max(given)]
+        for field, value in zip(("mean", "least", "lower_quartile", "median", "upper_quartile", "most"), expected):
+            if abs(float(row[field]) - value) > 0.0005000001:
+                problems.append(f"scores.csv {key} {field}: expected {value}, the report has {row[field]}")
+
+
 def check_checks(pool, folder):
     found = Counter(row["rule"] for row in rows_of(folder / "checks.csv"))
     flags = Counter(
@@ -424,6 +510,10 @@ def main():
     check_attrition(pool, reports, journeys)
     check_questionnaires(pool, reports, journeys)
     check_ledger(pool, reports)
+    check_weeks(pool, reports, journeys)
+    check_sessions(pool, reports, journeys)
+    check_answers(pool, reports)
+    check_scores(pool, reports)
     findings = check_checks(pool, reports)
     for problem in problems[:40]:
         print(problem)

@@ -7,15 +7,14 @@ use maud::{Markup, html};
 use super::{drawing, heat};
 use crate::report::charts;
 use crate::report::column::ColumnStat;
+use crate::report::drawn::{POINT, has_picture, points};
 use crate::report::files;
 use crate::report::findings::Finding;
 use crate::report::model::Model;
+use crate::report::spread::{BESIDE, Bins, spread};
 use crate::report::tally::Tally;
 use crate::report::trajectory::Trajectory;
 use crate::study::discretion::Discretion;
-
-/// Wider ranges are put into ten bins.
-const OPTIONS: f64 = 11.0;
 
 /// The value of a finding if it is one that a form could send; what people wrote stays in the tables.
 pub fn harmless<'f>(model: &Model, finding: &'f Finding) -> &'f str {
@@ -29,7 +28,7 @@ pub fn harmless<'f>(model: &Model, finding: &'f Finding) -> &'f str {
 }
 
 pub fn distributions(model: &Model) -> Markup {
-    let tables: Vec<&Tally> = model.tables.iter().filter(|table| table.columns.iter().any(drawn)).collect();
+    let tables: Vec<&Tally> = model.tables.iter().filter(|table| table.columns.iter().any(has_picture)).collect();
     html! {
         @if !tables.is_empty() {
             h3 { "Answers against their range" }
@@ -44,17 +43,13 @@ pub fn distributions(model: &Model) -> Markup {
     }
 }
 
-fn drawn(column: &ColumnStat) -> bool {
-    column.range.is_some() && column.entries > 0
-}
-
 /// A range, and the items that have it.
 type SameRange<'t> = ((f64, f64), Vec<&'t ColumnStat>);
 
 /// Items that share a range share a table.
 fn by_range(table: &Tally) -> Vec<SameRange<'_>> {
     let mut ranges: BTreeMap<(u64, u64), SameRange<'_>> = BTreeMap::new();
-    for column in table.columns.iter().filter(|column| drawn(column)) {
+    for column in table.columns.iter().filter(|column| has_picture(column)) {
         if let Some((least, most)) = column.range {
             let key = (least.to_bits(), most.to_bits());
             ranges.entry(key).or_insert_with(|| ((least, most), Vec::new())).1.push(column);
@@ -63,35 +58,22 @@ fn by_range(table: &Tally) -> Vec<SameRange<'_>> {
     ranges.into_values().collect()
 }
 
-fn one_range(table: &Tally, (least, most): (f64, f64), items: &[&ColumnStat], discretion: Discretion) -> Markup {
-    let whole = most - least < OPTIONS && least.fract() == 0.0 && most.fract() == 0.0;
-    let count = if whole { most - least + 1.0 } else { 10.0 };
-    let width = if whole { 1.0 } else { (most - least) / 10.0 };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most eleven
-    let places = 0..count as usize;
-    let from = |place: usize| least + place as f64 * width;
-    let name = |place: usize| {
-        if whole { format!("{}", from(place)) } else { format!("{}–{}", from(place), from(place + 1)) }
-    };
-    let within = |column: &ColumnStat, place: usize| -> u64 {
-        let final_one = place + 1 == places.len();
-        let fits = |value: f64| value >= from(place) && (value < from(place) + width || final_one && value <= most);
-        column.values.iter().filter(|(value, _)| fits(value.0)).map(|(_, times)| times).sum()
-    };
+fn one_range(table: &Tally, range: (f64, f64), items: &[&ColumnStat], discretion: Discretion) -> Markup {
+    let bins = Bins::new(range);
     html! {
         div.scroll tabindex="0" role="region" aria-label={ "Answers to " (table.scale) } {
             table.heat data-csv={ "answers-" (table.scale) } {
                 thead {
                     tr {
                         th scope="col" { "item" }
-                        @for place in places.clone() { th scope="col" { (name(place)) } }
-                        th scope="col" { "outside" } th scope="col" { "declined" } th scope="col" { "empty" } th scope="col" { "lost" } th scope="col" { "entries" }
+                        @for name in bins.names() { th scope="col" { (name) } }
+                        @for name in BESIDE { th scope="col" { (name) } }
+                        th scope="col" { "entries" }
                     }
                 }
                 tbody {
                     @for column in items {
-                        @let parts: Vec<u64> = places.clone().map(|place| within(column, place))
-                            .chain([column.out_of_range, column.declined, column.empty, column.server]).collect();
+                        @let parts = spread(column, bins);
                         @let told = !parts.iter().any(|part| discretion.hides(*part));
                         tr {
                             th scope="row" { (column.name) }
@@ -138,13 +120,10 @@ fn card(score: &Trajectory, discretion: Discretion) -> Markup {
                 summary { "In numbers" }
                 div.scroll tabindex="0" role="region" aria-label={ (score.score) " by session" } {
                     table data-csv=(score.score) {
-                        thead { tr { th scope="col" { "session" } @for name in ["n", "mean", "least", "lower quartile", "median", "upper quartile", "most"] { th scope="col" { (name) } } } }
+                        thead { tr { th scope="col" { "session" } @for name in &POINT[1..] { th scope="col" { (name.replace('_', " ")) } } } }
                         tbody {
-                            @for point in &score.points {
-                                @if discretion.hides(point.n) { tr { th scope="row" { (point.session) } td { (discretion.hidden()) } @for _ in 0..6 { td {} } } } @else { tr {
-                                    th scope="row" { (point.session) } td { (point.n) } td { (number(point.mean)) } td { (number(point.least)) }
-                                    td { (number(point.lower)) } td { (number(point.median)) } td { (number(point.upper)) } td { (number(point.most)) }
-                                } }
+                            @for row in points(score, discretion) {
+                                tr { th scope="row" { (row[0]) } @for cell in &row[1..] { td { (cell) } } }
                             }
                         }
                     }
@@ -152,8 +131,4 @@ fn card(score: &Trajectory, discretion: Discretion) -> Markup {
             }
         }
     }
-}
-
-fn number(value: f64) -> String {
-    format!("{value:.2}")
 }

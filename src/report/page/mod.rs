@@ -294,7 +294,7 @@ fn checks(model: &Model) -> Markup {
 }
 
 fn provenance(model: &Model) -> Markup {
-    let names = ["questionnaires.csv", "columns.csv", "participants.csv", "attrition.csv", "checks.csv", "ledger.csv"];
+    let names = files::SHEETS.iter().map(|(name, _)| *name).chain(["checks.csv"]);
     let inputs = model.tables.iter().map(|table| (format!("combined/{}.csv", table.scale), table.hash));
     let inputs = inputs.chain(model.scored.iter().map(|scored| (format!("scored/{}.csv", scored.scale), scored.hash)));
     html! {

@@ -1,12 +1,10 @@
 //! What a study team wants to know first: the figures of the whole, what needs attention, how it went over time.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, Datelike, Duration, NaiveDate};
 use maud::{Markup, html};
 
-use super::{drawing, shown_percent};
+use super::{drawing, sheets, shown_percent};
 use crate::report::charts;
+use crate::report::drawn;
 use crate::report::findings::{Severity, rule};
 use crate::report::journey::Standing;
 use crate::report::model::Model;
@@ -30,8 +28,8 @@ pub fn summary(model: &Model) -> Markup {
         h2 id="summary" { "Summary" }
         dl.sum {
             (figure("participants", &told(people().count() as u64), &format!(
-                "{} active, {} finished, {} dropped out",
-                standing(Standing::Active), standing(Standing::Finished), standing(Standing::DroppedOut),
+                "{} active, {} finished, {} dropped out, {} not started",
+                standing(Standing::Active), standing(Standing::Finished), standing(Standing::DroppedOut), standing(Standing::NotStarted),
             )))
             (figure("entries", &entries.to_string(), &format!("in {} tables", model.tables.len())))
             (figure("of due questionnaires missing", &shown_percent(missing, due), &format!("{} of {}, {} of them logged", told(missing), told(due), told(lost))))
@@ -167,55 +165,19 @@ fn plural(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// Monday of each week, entries in it, and everyone enrolled by its end. Weeks without anything are there, too.
-fn weeks(model: &Model) -> Vec<(NaiveDate, u64, u64)> {
-    let monday = |day: NaiveDate| day - Duration::days(i64::from(day.weekday().num_days_from_monday()));
-    let mut entries: BTreeMap<NaiveDate, u64> = BTreeMap::new();
-    for table in model.tables.iter().filter(|table| table.kind == ScaleKind::Questionnaire) {
-        for (day, count) in &table.days {
-            *entries.entry(monday(*day)).or_default() += count;
-        }
-    }
-    let mut enrolled: BTreeMap<NaiveDate, u64> = BTreeMap::new();
-    let zone = model.now.map(|now| *now.offset());
-    for person in model.journeys.people.iter().filter(|person| person.counts) {
-        let moment = person.enrolled.and_then(DateTime::from_timestamp_millis).zip(zone);
-        if let Some((moment, zone)) = moment {
-            *enrolled.entry(monday(moment.with_timezone(&zone).date_naive())).or_default() += 1;
-        }
-    }
-    let ends = entries.keys().chain(enrolled.keys());
-    let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else { return Vec::new() };
-    let mut so_far = 0;
-    first
-        .iter_weeks()
-        .take_while(|week| week <= last)
-        .map(|week| {
-            so_far += enrolled.get(&week).copied().unwrap_or_default();
-            (week, entries.get(&week).copied().unwrap_or_default(), so_far)
-        })
-        .collect()
-}
-
 pub fn over_time(model: &Model) -> Markup {
-    let weeks = weeks(model);
     // A bar that is too small to be told is none.
     let told = |count: u64| if model.discretion.hides(count) { 0 } else { count };
-    let drawn: Vec<_> =
-        weeks.iter().map(|(week, entries, enrolled)| (*week, told(*entries), told(*enrolled))).collect();
+    let weeks: Vec<_> =
+        drawn::weeks(model).iter().map(|week| (week.monday, told(week.entries), told(week.enrolled))).collect();
     html! {
         h2 id="time" { "Enrolment and entries over time" }
-        @if let Some(svg) = charts::over_time(&drawn) {
+        @if let Some(svg) = charts::over_time(&weeks) {
             (drawing(&svg, "Picture of enrolment and entries"))
             ul.key { li { i.c0 {} "entries of questionnaires per week" } li { i.c1 {} "participants enrolled so far" } }
             details {
                 summary { "The same in numbers" }
-                div.scroll tabindex="0" role="region" aria-label="Enrolment and entries by week" {
-                    table data-csv="weeks" {
-                        thead { tr { th scope="col" { "week of" } th scope="col" { "entries" } th scope="col" { "enrolled so far" } } }
-                        tbody { @for (week, entries, enrolled) in &weeks { tr { th scope="row" { (week) } td { (model.discretion.count(*entries)) } td { (model.discretion.count(*enrolled)) } } } }
-                    }
-                }
+                (sheets::plain("weeks", "Enrolment and entries by week", &drawn::over_time(model)))
             }
         } @else { p { "No entry has a date yet." } }
     }
