@@ -1,5 +1,6 @@
 //! The tables read, each once: who takes part first, then everything else, numbers and findings from the same rows.
 
+use std::cmp::Reverse;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -102,8 +103,10 @@ fn pseudonyms(secret: &[&PathBuf]) -> Result<Pseudonyms, Unreadable> {
 /// The file that cannot be read or written, and why.
 pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Result<Reading, Unreadable> {
     let context = Context::new(sources.study, slots, &everyone.roster, &everyone.log);
+    // The largest first: TaskLog is as large as all others together, and nobody should wait for it at the end.
+    let size = |path: &Path| path.metadata().map_or(0, |known| known.len());
     let mut paths: Vec<(String, &PathBuf)> = sources.combined.iter().map(|path| (scale_name(path), path)).collect();
-    paths.sort();
+    paths.sort_by_cached_key(|(scale, path)| (Reverse(size(path)), scale.clone()));
     let deeds = Mutex::new(Deeds::default());
     let read = |(scale, path): &(String, &PathBuf)| {
         let defined = definition(sources.study, path);
@@ -115,7 +118,8 @@ pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Re
         deeds.lock().unwrap_or_else(PoisonError::into_inner).merge(did, &everyone.roster);
         Ok((tally, seen, findings))
     };
-    let read = paths.par_iter().map(read).collect::<Result<Vec<_>, Unreadable>>()?;
+    let mut read = paths.par_iter().with_max_len(1).map(read).collect::<Result<Vec<_>, Unreadable>>()?;
+    read.sort_by(|(one, ..), (other, ..)| one.scale.cmp(&other.scale));
     let deeds = deeds.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut all = Reading { tables: Vec::new(), deeds, seen: Seen::default(), findings: Vec::new() };
     for (tally, seen, findings) in read {

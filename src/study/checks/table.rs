@@ -129,12 +129,12 @@ impl<'t> Examination<'t> {
 
     /// Tells what the rows show together.
     pub fn finish(self, sink: &mut impl FnMut(&Finding<'_>)) -> Seen {
-        let Self { facts, seen, blanks, kind, header, .. } = self;
+        let Self { mut facts, seen, blanks, kind, header, .. } = self;
         groups::strangers(&facts, sink);
         if kind == ScaleKind::Trials {
             facts.find(sink, "R6", None, NOBODY, "", "", "only ids are checked".to_owned());
         } else {
-            let mut gaps = groups::repeats(&facts, sink);
+            let mut gaps = groups::repeats(&mut facts, sink);
             groups::screening(&facts, sink);
             groups::bots(&facts, sink);
             gaps.extend(order::against_log(&facts, sink));
