@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,12 +52,36 @@ fn is_readable(folder: &ServerFolder) -> bool {
     std::fs::read(path(folder)).is_ok_and(|bytes| serde_json::from_slice::<BTreeMap<String, Value>>(&bytes).is_ok())
 }
 
-/// Writes a table's mark, when it is new.
-///
-/// # Errors
-/// Whatever the file system says.
-pub fn put(folder: &ServerFolder, scale: &ScaleName, mark: Mark) -> std::io::Result<()> {
-    put_all(folder, &BTreeMap::from([(scale.clone(), mark)]))
+/// Marks of one server that wait to be written: tables that are exported side by side share one durable write.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    marks: Mutex<BTreeMap<ScaleName, Mark>>,
+    /// One writer at a time.
+    writing: Mutex<()>,
+}
+
+impl Waiting {
+    /// The table's mark is written when this returns, by this thread or by one that took it along.
+    ///
+    /// # Errors
+    /// Whatever the file system says; each whose mark is not written hears of it.
+    pub fn put(&self, folder: &ServerFolder, scale: &ScaleName, mark: Mark) -> std::io::Result<()> {
+        let marks = || self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks().insert(scale.clone(), mark);
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = std::mem::take(&mut *marks());
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let written = put_all(folder, &taken);
+        if written.is_err() {
+            let mut waiting = marks();
+            for (scale, mark) in taken {
+                waiting.entry(scale).or_insert(mark);
+            }
+        }
+        written
+    }
 }
 
 /// Writes the marks of several tables, when they are new. What the file holds of other tables stays as it is.
@@ -92,12 +117,13 @@ mod tests {
         std::fs::write(&old, r#"{"OA": {"current": 41, "deleteable": true}, "odd": 7}"#).unwrap();
         let (oa, rr) = (ScaleName::new("OA").unwrap(), ScaleName::new("RR").unwrap());
         assert_eq!(read(&server), BTreeMap::from([(oa, Mark { current: 41, deleteable: true })]));
-        put(&server, &rr, Mark { current: 2, deleteable: false }).unwrap();
+        let marks = BTreeMap::from([(rr.clone(), Mark { current: 2, deleteable: false })]);
+        put_all(&server, &marks).unwrap();
         let text = std::fs::read_to_string(&old).unwrap();
         assert!(text.contains("\"odd\": 7") && !server.raw().join(NAME).exists());
         assert_eq!(read(&server)[&rr].current, 2);
         let before = std::fs::metadata(&old).unwrap().modified().unwrap();
-        put(&server, &rr, Mark { current: 2, deleteable: false }).unwrap();
+        put_all(&server, &marks).unwrap();
         assert_eq!(std::fs::metadata(&old).unwrap().modified().unwrap(), before);
     }
 
@@ -113,7 +139,31 @@ mod tests {
         assert!(is_lost(&server));
         std::fs::write(server.raw().join(NAME), r#"{"OA": {"curr"#).unwrap();
         assert!(is_lost(&server));
-        put(&server, &ScaleName::new("OA").unwrap(), Mark { current: 0, deleteable: true }).unwrap();
+        let mark = Mark { current: 0, deleteable: true };
+        Waiting::default().put(&server, &ScaleName::new("OA").unwrap(), mark).unwrap();
         assert!(!is_lost(&server));
+    }
+
+    #[test]
+    fn marks_that_come_side_by_side_are_all_written_or_all_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path());
+        let waiting = Waiting::default();
+        let put_many = || {
+            std::thread::scope(|scope| {
+                let put = |number: i64| {
+                    let scale = ScaleName::new(&format!("T{number}")).unwrap();
+                    waiting.put(&server, &scale, Mark { current: number, deleteable: true }).is_ok()
+                };
+                let hands: Vec<_> = (0..8_i64).map(|number| scope.spawn(move || put(number))).collect();
+                hands.into_iter().map(|hand| hand.join().unwrap()).collect::<Vec<bool>>()
+            })
+        };
+        // A folder in its place.
+        std::fs::create_dir_all(server.raw().join(NAME)).unwrap();
+        assert_eq!(put_many(), [false; 8]);
+        std::fs::remove_dir(server.raw().join(NAME)).unwrap();
+        assert_eq!(put_many(), [true; 8]);
+        assert_eq!(read(&server).len(), 8);
     }
 }

@@ -29,9 +29,8 @@ pub struct Export {
 /// The way to one server.
 struct Line {
     client: OnceLock<Result<StudyServer, Failure>>,
-    /// One writer of benchMark.json at a time.
-    marks: Mutex<()>,
-    /// And of deletions.jsonl.
+    marks: benchmark::Waiting,
+    /// One writer of deletions.jsonl at a time.
     ledger: Mutex<Option<ledger::Ledger>>,
     /// The schedule is asked for once in a run.
     schedule: Once,
@@ -39,7 +38,12 @@ struct Line {
 
 impl Default for Line {
     fn default() -> Self {
-        Self { client: OnceLock::new(), marks: Mutex::new(()), ledger: Mutex::new(None), schedule: Once::new() }
+        Self {
+            client: OnceLock::new(),
+            marks: benchmark::Waiting::default(),
+            ledger: Mutex::new(None),
+            schedule: Once::new(),
+        }
     }
 }
 

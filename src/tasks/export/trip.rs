@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::sync::PoisonError;
 
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, TimeZone, Utc};
 
@@ -293,10 +292,9 @@ impl<'t> Trip<'t> {
     }
 
     fn mark(&self, index: &Index) -> Result<(), Failure> {
-        let _one = self.line.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = Mark { current: index.highest(), deleteable: self.deleteable };
-        benchmark::put(self.folder, self.scale, mark)
-            .map_err(|error| Failure::write(&benchmark::path(self.folder), &error))
+        let put = self.line.marks.put(self.folder, self.scale, mark);
+        put.map_err(|error| Failure::write(&benchmark::path(self.folder), &error))
     }
 }
 
