@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mtdata::demo::server::Fault;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
@@ -78,6 +79,15 @@ fn page(lab: &Lab, found: &Value) -> String {
 
 fn count(found: &Value, part: &str) -> usize {
     found["found"][part].as_array().unwrap().len()
+}
+
+#[test]
+fn a_server_that_did_not_answer_is_no_matter_of_the_archive() {
+    let lab = Lab::new();
+    lab.build();
+    lab.demo.server.plan("GET", "export", Fault::LoginPage, 1);
+    lab.run(&["build"], 1);
+    lab.mtdata(&["recover"]).assert().code(0).stdout(contains("export/").not());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use chrono::Utc;
 use secrecy::ExposeSecret;
 
 use crate::config::Project;
+use crate::config::pipeline::Action;
 use crate::config::secret;
 use crate::config::servers::Server;
 use crate::pool::atomic;
@@ -251,7 +252,7 @@ impl<'p> Patient<'p> {
             notes,
             keys: self.keys(project),
             closed: self.closed(),
-            failed: failed(self.server, after),
+            failed: failed(project, self.server, after),
         })
     }
 
@@ -389,8 +390,13 @@ fn reasons(quarantine: &Path) -> Result<Vec<String>, csv::Error> {
 }
 
 /// Targets of a server that failed when they were last tried, exports aside.
-fn failed(server: &Server, after: &Store) -> Vec<FailedTarget> {
-    let of_server = |target: &str| target.split('/').nth(1) == Some(server.name.as_str());
+fn failed(project: &Project, server: &Server, after: &Store) -> Vec<FailedTarget> {
+    let tasks = &project.pipeline.tasks;
+    let exports = |name: &str| tasks.iter().any(|task| task.name == name && task.action == Action::Export);
+    let of_server = |target: &str| {
+        let mut parts = target.split('/');
+        parts.next().is_some_and(|task| !exports(task)) && parts.next() == Some(server.name.as_str())
+    };
     let mut all: Vec<FailedTarget> = after
         .setbacks()
         .map(|(target, setback)| (after.names.text(target), after.names.text(setback.message)))
