@@ -20,7 +20,7 @@ pub fn run(project: &ProjectArguments, arguments: &ListArguments) -> Result<Exit
     let (project, tasks) = build::open(project)?;
     let everything = all_targets(&project);
     let found =
-        preview(&project, &tasks, &everything, true, false).map_err(|error| Fault::failed(error.to_string()))?;
+        preview(&project, &tasks, &everything, false, false).map_err(|error| Fault::failed(error.to_string()))?;
     let wanted: Vec<Target> =
         if arguments.targets.is_empty() { Vec::new() } else { build::chosen(&project, &tasks, &arguments.targets)?.0 };
     let mut lines: Vec<Line> = found.outlook.order.iter().map(|&node| line(&found, node)).collect();
