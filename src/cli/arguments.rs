@@ -211,7 +211,7 @@ pub enum GraphFormat {
 
 #[derive(Debug, Clone, Args)]
 pub struct ExplainCheckArguments {
-    /// `R10`, or its word: `session-order`
+    /// `R10`, its word `session-order`, or a mark of `_flags`: `no_raw_file`
     pub rule: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use crate::cli::{Exit, Fault};
 use crate::config::Project;
 use crate::config::section::nearest;
 use crate::output;
-use crate::study::checks::catalogue::{RULES, Rule, rule};
+use crate::study::checks::catalogue::{MARKS, Mark, RULES, Rule, mark, rule};
 use crate::study::scale::Studies;
 
 pub fn run(project: &ProjectArguments, arguments: &ExplainCheckArguments) -> Result<Exit, Fault> {
@@ -17,11 +17,20 @@ pub fn run(project: &ProjectArguments, arguments: &ExplainCheckArguments) -> Res
             // Writing into a String cannot fail.
             let _ = writeln!(text, "{:4} {:16} {:8} {}", rule.name, rule.word, rule.severity.word(), rule.finds);
         }
+        for mark in MARKS {
+            let _ = writeln!(text, "{:21} {:8} {}", mark.name, mark.severity.word(), mark.finds);
+        }
         output::text(&text);
         return Ok(Exit::Done);
     };
+    let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0)).clamp(40, 120);
+    if let Some(mark) = mark(name) {
+        output::text(&explain_mark(mark, width));
+        return Ok(Exit::Done);
+    }
     let Some(rule) = rule(name) else {
-        let near = nearest(name, RULES.iter().flat_map(|rule| [rule.name, rule.word]));
+        let names = RULES.iter().flat_map(|rule| [rule.name, rule.word]).chain(MARKS.iter().map(|mark| mark.name));
+        let near = nearest(name, names);
         let hint = near
             .map_or_else(|| "`mtdata explain-check` lists them".to_owned(), |near| format!("did you mean `{near}`?"));
         return Err(Fault::usage(format!("there is no rule `{name}`\n  help: {hint}")));
@@ -30,7 +39,6 @@ pub fn run(project: &ProjectArguments, arguments: &ExplainCheckArguments) -> Res
     let start = project.folder.as_ref().map_or_else(|| here.clone(), |folder| here.join(folder));
     // A rule means the same without a project; with one, its studies may set other numbers.
     let studies = Project::load(project.file.as_deref(), &start).map(|project| project.studies).unwrap_or_default();
-    let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0)).clamp(40, 120);
     output::text(&explain(rule, &studies, width));
     Ok(Exit::Done)
 }
@@ -53,6 +61,14 @@ fn explain(rule: &Rule, studies: &Studies, width: usize) -> String {
     text.push_str(&wrapped("where", place, width));
     let settings = format!("[rule.{}] in the study's file of config/scales: off, severity", rule.name);
     text.push_str(&wrapped("set", &settings, width));
+    text
+}
+
+fn explain_mark(mark: &Mark, width: usize) -> String {
+    let mut text = format!("{} ({})\n", mark.name, mark.severity.word());
+    for (head, body) in [("finds", mark.finds), ("means", mark.means), ("do", mark.advice)] {
+        text.push_str(&wrapped(head, body, width));
+    }
     text
 }
 
@@ -87,6 +103,13 @@ mod tests {
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
             assert!(!RULES[..index].iter().any(|other| other.name == rule.name || other.word == rule.word));
         }
+        for mark in MARKS {
+            let text = explain_mark(mark, 80);
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+            assert!(rule(mark.name).is_none(), "{text}");
+        }
+        let text = explain_mark(mark("no_raw_file").unwrap(), 100);
+        assert!(text.starts_with("no_raw_file (notice)\n  finds   a day whose table"), "{text}");
         let text = explain(rule("session-order").unwrap(), &Studies::new(), 100);
         assert!(text.starts_with("R10 session-order (warning)\n  finds   a participant whose sessions"), "{text}");
     }

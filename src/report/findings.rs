@@ -32,12 +32,10 @@ pub struct Finding {
 /// What a rule is called, what it finds, how grave that is.
 #[must_use]
 pub fn rule(name: &str) -> (&'static str, &'static str, Severity) {
-    match (catalogue::rule(name), name) {
+    match (catalogue::rule(name), catalogue::mark(name)) {
         (Some(rule), _) => (rule.word, rule.finds, rule.severity),
-        (None, "no_raw_file") => ("", "a day whose table has no raw file", Severity::Notice),
-        (None, "corrected") => ("", "a value that the corrections file mended", Severity::Notice),
-        (None, "correction_refused") => ("", "a correction that expects another old value", Severity::Error),
-        _ => ("", "see the row", Severity::Notice),
+        (None, Some(mark)) => ("", mark.finds, mark.severity),
+        (None, None) => ("", "see the row", Severity::Notice),
     }
 }
 

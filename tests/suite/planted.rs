@@ -84,4 +84,14 @@ fn the_planted_faults_are_found_and_no_others() {
     assert_eq!(build().status.code(), Some(1));
     planted.insert(["L1", "CC", "", ""].map(str::to_owned).into(), 1);
     compare(&planted, &found(&root).0);
+
+    // Whatever stands there can be asked for its meaning.
+    let mut rules: Vec<&str> = planted.keys().map(|(rule, ..)| rule.as_str()).collect();
+    rules.dedup();
+    assert!(rules.contains(&"no_raw_file") && rules.len() > 25, "{rules:?}");
+    for rule in rules {
+        let told = mtdata().args(["explain-check", rule]).output().unwrap();
+        let text = String::from_utf8_lossy(&told.stdout);
+        assert!(text.starts_with(&format!("{rule} ")) && text.contains("\n  do "), "{rule}: {text}");
+    }
 }

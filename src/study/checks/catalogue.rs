@@ -28,6 +28,56 @@ pub fn rule(name: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.name.eq_ignore_ascii_case(name) || rule.word.eq_ignore_ascii_case(name))
 }
 
+/// A word of `_flags` and checks.csv that no rule of the study's definition stands behind: it cannot be set or turned off.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    pub name: &'static str,
+    pub finds: &'static str,
+    pub means: &'static str,
+    pub advice: &'static str,
+    pub severity: Severity,
+}
+
+/// The mark of this name, whatever its case.
+#[must_use]
+pub fn mark(name: &str) -> Option<&'static Mark> {
+    MARKS.iter().find(|mark| mark.name.eq_ignore_ascii_case(name))
+}
+
+/// All marks.
+pub const MARKS: &[Mark] = &[
+    Mark {
+        name: "no_raw_file",
+        finds: "a day whose table has no raw file",
+        means: "The table stood in active_data/ before there was an archive, or its raw file is gone. Its rows are used as \
+                they are: whether they are what the server sent cannot be proven.",
+        advice: "Look for the raw file in old backups and put it into raw_data/: the next build decodes it and uses it instead.",
+        severity: Severity::Notice,
+    },
+    Mark {
+        name: "repeated_id",
+        finds: "an id that came with different contents",
+        means: "The server changed the entry, or gave one id to two. All versions are kept, the newest has `_current` true; \
+                checks.csv tells of it under S8.",
+        advice: "Compare the versions: equal but for one column is a change, equal in nothing is an id given twice.",
+        severity: Severity::Notice,
+    },
+    Mark {
+        name: "corrected",
+        finds: "a value that the corrections file mended",
+        means: "The cell in combined/ has the new value; the raw file and the day's table keep the old one.",
+        advice: "Nothing. The corrections file says who decided it, when and why.",
+        severity: Severity::Notice,
+    },
+    Mark {
+        name: "correction_refused",
+        finds: "a correction that expects another old value",
+        means: "The entry does not have the value that the correction was written for, so it was left as it is.",
+        advice: "Look at the entry and mend the correction's `old`, or take the correction out.",
+        severity: Severity::Error,
+    },
+];
+
 /// A rule in one line of source.
 macro_rules! rules {
     ($($name:literal $word:literal $severity:ident $flags:literal [$($threshold:expr),*]
