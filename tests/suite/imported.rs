@@ -10,7 +10,7 @@ use predicates::str::contains;
 use crate::support::{Lab, mtdata};
 
 /// The first generation's sample, its hosts and names changed.
-const SAMPLE: &str = r#"mindtrails:
+pub const SAMPLE: &str = r#"mindtrails:
   READY: False
   DELETE_MODE: False
   SERVER: 'https://MindTrails.example.edu/api/export'

@@ -15,6 +15,7 @@ mod hostile;
 mod imported;
 mod kills;
 mod lossless;
+mod manual;
 mod ops;
 mod own_commands;
 mod planted;

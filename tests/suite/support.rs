@@ -25,6 +25,11 @@ impl Lab {
     pub fn within(folder: tempfile::TempDir) -> Self {
         let options = Options { participants: 6, days: 20, seed: 7 };
         let demo = open(&folder.path().join("lab"), options).unwrap();
+        Self::around(folder, demo)
+    }
+
+    /// With a demo that the test has made in the folder.
+    pub fn around(folder: tempfile::TempDir, demo: Demo) -> Self {
         Self { _folder: folder, demo }
     }
 
