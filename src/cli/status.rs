@@ -1,5 +1,6 @@
 //! `mtdata status`: how the exports of each server are doing.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Local, Utc};
@@ -7,7 +8,7 @@ use chrono::{DateTime, Local, Utc};
 use crate::cli::arguments::{JsonArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::output::{self, answer};
-use crate::run::health::{self, Health, MOST_SILENT, MOST_WAITING, Pulses};
+use crate::run::health::{self, Failing, Health, MOST_SILENT, MOST_WAITING, Pulses};
 use crate::run::home::{home, read_state};
 
 pub fn run(project: &ProjectArguments, arguments: &JsonArguments) -> Result<Exit, Fault> {
@@ -54,9 +55,7 @@ fn block(health: &Health, now: DateTime<Utc>) -> String {
     ));
     lines.push(("undecryptable values", flag(health.undecryptable.to_string(), health.undecryptable > 0)));
     lines.push(("failures", flag(health.failures.len().to_string(), !health.failures.is_empty())));
-    for failing in &health.failures {
-        lines.push(("", format!("{} {}: {}", failing.when.format("%Y-%m-%d %H:%M"), failing.target, failing.message)));
-    }
+    lines.extend(told(&health.failures, now).into_iter().map(|line| ("", line)));
     if let Some(free) = health.free_disk {
         lines.push(("free disk", flag(size(free), free < 1 << 30)));
     }
@@ -66,6 +65,20 @@ fn block(health: &Health, now: DateTime<Utc>) -> String {
         let _ = writeln!(text, "  {name:<24}{value}");
     }
     text
+}
+
+/// Each failure once: a server that is down is one sentence about all its tables.
+fn told(failures: &[Failing], now: DateTime<Utc>) -> Vec<String> {
+    let mut by_message: BTreeMap<&str, Vec<&Failing>> = BTreeMap::new();
+    for failing in failures {
+        by_message.entry(&failing.message).or_default().push(failing);
+    }
+    let line = |alike: Vec<&Failing>| {
+        let first = alike.first()?;
+        let more = if alike.len() > 1 { format!(" and {} more", alike.len() - 1) } else { String::new() };
+        Some(format!("{} {}{more}: {}", when(first.when, now), first.target, first.message))
+    };
+    by_message.into_values().filter_map(line).collect()
 }
 
 /// What needs a look carries a mark that needs no colour.

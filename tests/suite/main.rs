@@ -20,6 +20,7 @@ mod ops;
 mod own_commands;
 mod planted;
 mod recovery;
+mod secrets;
 mod site;
 mod smtp;
 mod soak;
