@@ -4,14 +4,16 @@ use serde_json::json;
 
 use crate::cli::arguments::{CheckArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
+use crate::config::alerts::Alerts;
 use crate::config::secret;
 use crate::config::servers::Server;
 use crate::output::answer;
 use crate::pool::place;
 use crate::run::sharing;
+use crate::study::keyring::Key;
 use crate::task::{Cancel, Failure, Patience};
 use crate::tasks::Tasks;
-use crate::tasks::decode::unlock;
+use crate::tasks::decode::{inspect, unlock};
 
 /// One thing that was looked at.
 struct Found {
@@ -33,7 +35,12 @@ pub fn run(arguments: &ProjectArguments, check: &CheckArguments) -> Result<Exit,
         )),
     }];
     all.push(Found { what: "pool".to_owned(), result: pool(&project.pool()) });
+    all.push(Found { what: "alerts".to_owned(), result: alerts(project.alerts.as_ref()) });
     for server in project.servers.values() {
+        if server.path != project.pool().join(server.name.as_str()) {
+            all.push(Found { what: format!("{}: path", server.name), result: pool(&server.path) });
+        }
+        all.extend(account(server));
         server_files(server, &mut all);
         all.extend(group(server));
         if check.online && server.ready {
@@ -63,9 +70,15 @@ pub fn run(arguments: &ProjectArguments, check: &CheckArguments) -> Result<Exit,
 
 fn pool(path: &std::path::Path) -> Result<String, String> {
     let place = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
+    if !place.is_dir() {
+        return Err(format!("{} is a file where a folder has to be; move it away", build::shown(place).display()));
+    }
     match rustix::fs::access(place, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK) {
         Ok(()) => Ok(format!("{} can be written{}", build::shown(path).display(), shared(path))),
-        Err(error) => Err(format!("{} cannot be written: {error}", place.display())),
+        Err(error) => Err(format!(
+            "{} cannot be written: {error}; the user that runs mtdata has to own it (chown)",
+            place.display()
+        )),
     }
 }
 
@@ -87,6 +100,10 @@ fn server_files(server: &Server, all: &mut Vec<Found>) {
         all.push(Found { what: format!("{}: passphrase", server.name), result: Err(told(failure.clone())) });
     }
     let passphrase = passphrase.ok().flatten();
+    if passphrase.is_some() && !server.keys.is_empty() && server.keys.iter().all(|path| is_open(path)) {
+        let text = "no key needs it; `passphrase` can go from servers.toml".to_owned();
+        all.push(Found { what: format!("{}: passphrase", server.name), result: Ok(text) });
+    }
     for path in &server.keys {
         let result = unlock(path, passphrase.as_ref()).map_err(told);
         let result = result.map(|key| format!("{} bits, {}", key.bits(), key.fingerprint()));
@@ -99,6 +116,45 @@ fn server_files(server: &Server, all: &mut Vec<Found>) {
             all.push(Found { what: format!("{}: password", server.name), result });
         }
     }
+}
+
+/// Whether somebody would be told, as far as that is seen without sending anything.
+fn alerts(alerts: Option<&Alerts>) -> Result<String, String> {
+    const NOBODY: &str = "nobody is told when something breaks; write config/alerts.toml with a [mail] (`mtdata schema alerts`) \
+                          and name it as `alerts` in [data] of Pipeline.toml";
+    let Some(Alerts { mail, hook, heartbeat }) = alerts else { return Ok(NOBODY.to_owned()) };
+    let Some(mail) = mail else {
+        return Ok(match (hook, heartbeat) {
+            (Some(_), _) => "no mail; the [hook] command is told".to_owned(),
+            (None, Some(_)) => "no mail and no [hook]; only the heartbeat stops when runs are not good".to_owned(),
+            (None, None) => NOBODY.to_owned(),
+        });
+    };
+    if let Some(password) = &mail.password {
+        secret::reveal(password).map_err(|failure| format!("no mail can be sent: {}", told(failure)))?;
+    }
+    let to = mail.to.join(", ");
+    Ok(format!("mail to {to} by {}:{}; `mtdata alert test` tries it", mail.host, mail.port))
+}
+
+/// An account without a name or without a password is refused by every site.
+fn account(server: &Server) -> Option<Found> {
+    if !server.ready {
+        return None;
+    }
+    let missing =
+        |what, todo: &str| Some(Found { what: format!("{}: {what}", server.name), result: Err(todo.to_owned()) });
+    if server.user.trim().is_empty() {
+        return missing("user", "is empty; name an account of the study's site with the ADMIN role in servers.toml");
+    }
+    if server.password.is_none() {
+        return missing("password", "servers.toml names none; password = { env = \"NAME\" } or { file = \"...\" }");
+    }
+    None
+}
+
+fn is_open(path: &std::path::Path) -> bool {
+    inspect(path).is_ok_and(|bytes| Key::read(&bytes, None).is_ok())
 }
 
 /// Who else reads the tables and reports.

@@ -295,3 +295,35 @@ fn output_that_a_full_disk_takes_no_more_of_is_told() {
     assert!(said.contains("the output is not complete: No space left on device"), "{said}");
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[test]
+fn check_finds_the_mistakes_of_setting_up() {
+    let lab = Lab::new();
+    let says = |code: i32, what: &str| {
+        lab.mtdata(&["check"]).env("LAB_PASSPHRASE", "none is needed").assert().code(code).stdout(contains(what));
+    };
+    says(0, "good  alerts: nobody is told when something breaks");
+    lab.replace("Pipeline.toml", "[data]\n", "[data]\nalerts = \"config/alerts.toml\"\n");
+    let alerts = |text: &str| fs::write(lab.root().join("config/alerts.toml"), text).unwrap();
+    alerts("[heartbeat]\nurl = \"https://monitor.example.edu/ping/abc\"\n");
+    says(0, "only the heartbeat");
+    let mail = "[mail]\nsmtp = \"smtp.example.edu:587\"\nuser = \"a\"\npassword = { file = \"keys/mail\" }\n\
+                from = \"a@example.edu\"\nto = [\"b@example.edu\"]\n";
+    alerts(mail);
+    says(1, "BAD   alerts: no mail can be sent: ");
+    fs::write(lab.root().join("keys/mail"), "secret").unwrap();
+    lab.set_mode("keys/mail", 0o644);
+    says(1, "chmod 600");
+    lab.set_mode("keys/mail", 0o600);
+    says(0, "good  alerts: mail to b@example.edu by smtp.example.edu:587; `mtdata alert test` tries it");
+    let servers = |old: &str, new: &str| lab.replace("config/servers.toml", old, new);
+    servers("[mindtrails]\n", "[mindtrails]\npassphrase = { env = \"LAB_PASSPHRASE\" }\n");
+    says(0, "passphrase: no key needs it");
+    fs::write(lab.root().join("in-the-way"), "").unwrap();
+    servers("[mindtrails]\n", "[mindtrails]\npath = \"in-the-way/mindtrails\"\n");
+    says(1, "BAD   mindtrails: path: in-the-way is a file where a folder has to be");
+    servers("in-the-way/", "elsewhere/");
+    says(0, "good  mindtrails: path: elsewhere/mindtrails can be written");
+    servers("\"admin@example.edu\"", "\"\"");
+    says(1, "BAD   mindtrails: user: is empty");
+}
