@@ -129,7 +129,7 @@ fn run(folder: &Path, command: &str, path: &str, authority: &Path) -> String {
     let output = shell.output().unwrap();
     let mut said = String::from_utf8(output.stdout).unwrap();
     if let Some(code) = output.status.code().filter(|code| *code != 0) {
-        said.push_str(&format!("exit code {code}\n"));
+        said = format!("{said}exit code {code}\n");
     }
     said
 }
