@@ -58,8 +58,10 @@ impl Lines<'_> {
             let mut end = first.offset + u64::from(first.length);
             let mut count = 1;
             for row in rest[1..].iter().map(|at| rows[*at]) {
-                let wide = row.offset + u64::from(row.length) - first.offset > STRETCH;
-                if row.file != first.file || row.offset > end + GAP || wide {
+                // Only within one file do places count from the first row's.
+                let far =
+                    |row: Placed| row.offset > end + GAP || row.offset + u64::from(row.length) - first.offset > STRETCH;
+                if row.file != first.file || far(row) {
                     break;
                 }
                 end = end.max(row.offset + u64::from(row.length));
