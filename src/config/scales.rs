@@ -89,7 +89,8 @@ fn plain(table: &Section<'_, '_>, key: &'static str) -> Vec<String> {
 
 /// An origin that no score has is a mistake: nothing would be computed.
 fn check_variants(top: &Section<'_, '_>, variants: &[(String, std::ops::Range<usize>)], study: &Study) {
-    let origins = || study.scales.values().flat_map(|scale| &scale.scores).map(|score| score.origin.as_str());
+    let scores = || study.scales.values().flat_map(|scale| &scale.scores);
+    let origins = || scores().flat_map(|score| &score.origins).map(String::as_str);
     for (variant, span) in variants {
         if !origins().any(|origin| origin == variant) {
             let near = nearest(variant, origins()).map(|near| format!("did you mean `{near}`?"));
@@ -279,7 +280,7 @@ fn read_scale(name: &ScaleName, table: &Section<'_, '_>, variants: &[(String, st
         columns,
     };
     for score in &mut scale.scores {
-        score.selected |= variants.iter().any(|(variant, _)| *variant == score.origin);
+        score.selected |= variants.iter().any(|(variant, _)| score.origins.contains(variant));
     }
     scale.digest = digest(&scale);
     scale
@@ -352,6 +353,9 @@ mod tests {
                     });
                     let row = row.unwrap_or_else(|| panic!("{file}: {scale} {name} is missing"));
                     assert!(score.method.is_of_scores() || row.contains(&least), "{file}: {name} in {row}");
+                    let source = row.split(" | ").nth(5).unwrap();
+                    let wanted = if score.selected { "mtdata".to_owned() } else { score.origins.join(", ") };
+                    assert!(source == wanted || source == score.origins.join(", "), "{file}: {name} in {row}");
                 }
             }
         }
@@ -372,6 +376,12 @@ mod tests {
         let (one, problems) = study(text);
         assert!(problems.problems.is_empty(), "{problems}");
         assert!(one.unwrap().scales[&ScaleName::new("OA").unwrap()].scores[0].selected);
+        let several = study(&text.replace("origin = \"paper\"", "origin = [\"thesis\", \"paper\"]"));
+        assert!(several.0.unwrap().scales[&ScaleName::new("OA").unwrap()].scores[0].selected);
+        assert_eq!(
+            mistakes(&text.replace("origin = \"paper\"", "origin = 3"))[0],
+            "`origin` must be a text, not integer"
+        );
         assert_eq!(mistakes(&text.replace("[\"paper\"]", "[\"papers\"]")), ["no score here is of the origin `papers`"]);
     }
 

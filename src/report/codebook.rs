@@ -206,8 +206,8 @@ pub fn formula(rule: &ScoreRule) -> String {
         parts.push(format!("threshold {}", rule.threshold));
     }
     parts.push(format!("min_valid {}", rule.min_valid));
-    if !rule.origin.is_empty() {
-        parts.push(format!("origin {}", rule.origin));
+    if !rule.origins.is_empty() {
+        parts.push(format!("origin {}", rule.origins.join(" ")));
     }
     parts.join("; ")
 }

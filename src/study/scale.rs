@@ -266,8 +266,8 @@ pub struct ScoreRule {
     pub min_valid: usize,
     /// The nominal range, without codes.
     pub range: Option<(f64, f64)>,
-    /// Who scored so: a paper, the first generation, the server.
-    pub origin: String,
+    /// Who scored so: papers, the first generation, the server.
+    pub origins: Vec<String>,
     /// Variants used by papers are computed only when the project selects them.
     pub selected: bool,
 }

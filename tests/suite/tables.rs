@@ -188,6 +188,43 @@ fn the_study_says_which_of_several_entries_counts() {
 }
 
 #[test]
+fn numbers_of_papers_are_made_when_their_source_is_named() {
+    let usual = include_str!("../../config/scales/mindtrails.toml");
+    let pool = Pool::new(usual);
+    let answers = ["anxious_freq", "anxious_sev", "avoid", "interfere", "interfere_social"].map(|item| (item, "1"));
+    let mut cells = answers;
+    cells[4].1 = "555";
+    pool.raw("OA", "2026-11-23_10-00-00", &[entry(1, 9, "PRE", 1, &cells)]);
+    pool.build();
+    let tables = || ["scored/OA.csv", "wide/OA.csv"].map(|path| pool.table(path));
+    let before = tables();
+    assert!(before[0].contains("oasis_total,") && !before[0].contains("oasis_total_paper"), "{}", before[0]);
+    let select = |variants: &str| {
+        assert!(usual.contains("\nvariants = []"));
+        fs::write(
+            pool.0.path().join("scales/small.toml"),
+            usual.replacen("\nvariants = []", &format!("\nvariants = {variants}"), 1),
+        )
+        .unwrap();
+        pool.build();
+    };
+    select("[\"paper-ji-2021\", \"credibility-R\", \"mtdata-python\"]");
+    let scored = &pool.rows("scored/OA.csv")[0];
+    for (score, value, valid) in [
+        ("oasis_total", "5", "4"),
+        ("oasis_total_paper", "4", "4"),
+        ("oasis_total_main_outcomes", "5", "4"),
+        ("oasis_total_first_generation", "559", "5"),
+    ] {
+        assert_eq!((&*scored[score], &*scored[&format!("{score}_n_valid")]), (value, valid), "{score}");
+    }
+    assert!(!scored.contains_key("oasis_total_server"));
+    assert_eq!(pool.rows("wide/OA.csv")[0]["OA_oasis_total_paper_PRE"], "4");
+    select("[]");
+    assert_eq!(tables(), before);
+}
+
+#[test]
 fn what_columns_mean_stands_beside_them_and_changes_only_with_them() {
     let pool = Pool::new(STUDY);
     pool.raw("Mood", "2026-11-23_10-00-00", &[mood(1, 10, "before", 1, "1", "555")]);

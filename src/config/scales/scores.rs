@@ -90,7 +90,10 @@ fn one(section: &Section<'_, '_>, all: &[String]) -> ScoreRule {
         threshold: float("threshold").unwrap_or_default(),
         min_valid: whole("min_valid", 0, 10_000).unwrap_or(usual),
         range: range(section),
-        origin: section.text("origin").unwrap_or_default(),
+        origins: match section.get("origin").and_then(|value| value.elements()) {
+            Some(_) => plain(section, "origin"),
+            None => section.text("origin").into_iter().collect(),
+        },
         selected: section.boolean("selected").unwrap_or(true),
         method,
         items,

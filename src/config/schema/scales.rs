@@ -195,6 +195,14 @@ struct Column {
     missing: Option<BTreeMap<String, Missing>>,
 }
 
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum Origin {
+    One(String),
+    Several(Vec<String>),
+}
+
 /// One score of the scale.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -222,8 +230,8 @@ struct Score {
     #[schemars(range(min = 0, max = 10000))]
     min_valid: Option<u32>,
     range: Option<[f64; 2]>,
-    /// Who computes it so.
-    origin: Option<String>,
+    /// Who computes it so: one or several.
+    origin: Option<Origin>,
     /// Made without being named in `variants`. Usually true.
     selected: Option<bool>,
 }

@@ -177,6 +177,113 @@ fn credibility_and_expectancy() {
     assert_eq!((bias["expectancy_bias"], bias["expectancy_bias_server"].0), ((Some(1.0), 7), Some(2.0 - 139.5)));
 }
 
+/// So many times the same answer, one group after the other.
+fn list(groups: &[(&'static str, usize)]) -> Vec<&'static str> {
+    groups.iter().flat_map(|(answer, times)| std::iter::repeat_n(*answer, *times)).collect()
+}
+
+fn expect(study: &str, name: &str, answers: &[&str], wanted: &[(&str, Option<f64>, usize)]) {
+    let made = of(study, name, answers);
+    for (score, value, valid) in wanted {
+        assert_eq!(made[*score], (*value, *valid), "{study}: {name} {answers:?}: {score}");
+    }
+}
+
+/// Sums: all answered, just enough, one too few (a code, an empty cell, one out of range), none.
+#[test]
+fn totals_from_full_to_empty() {
+    for study in ["mindtrails", "calm", "kaiser"] {
+        let oasis = |answers: [&str; 5], value, valid| expect(study, "OA", &answers, &[("oasis_total", value, valid)]);
+        oasis(["4", "0", "3", "1", "2"], Some(10.0), 5);
+        // 6 of three answers: 2 each, times 5.
+        oasis(["4", "0", "2", "555", ""], Some(10.0), 3);
+        oasis(["4", "0", "555", "5", ""], None, 2);
+        oasis(["555", "555.0", "", "555", "555"], None, 0);
+    }
+    for (study, name, code) in [
+        ("mindtrails", "DASS21_AS", "-1"),
+        ("calm", "DASS21_AS", "555"),
+        ("kaiser", "DASS21_AS", "555"),
+        ("mindtrails", "DASS21_DS", "-1"),
+    ] {
+        let [total, doubled] = ["total", "total_doubled"].map(|end| format!("{}_{end}", name.to_lowercase()));
+        let dass = |answers: [&str; 7], value: Option<f64>, valid| {
+            let twice = value.map(|value| value * 2.0);
+            expect(study, name, &answers, &[(&total, value, valid), (&doubled, twice, valid)]);
+        };
+        dass(["3", "2", "1", "0", "1", "2", "3"], Some(12.0), 7);
+        // 6 of four answers: 1.5 each, times 7.
+        dass(["3", "2", "1", "0", code, code, ""], Some(10.5), 4);
+        dass(["3", "2", "1", "4", code, code, ""], None, 3);
+        dass([code; 7], None, 0);
+    }
+    let qol = |answers: &[&str], value, valid| expect("mindtrails", "QOL", answers, &[("qol_total", value, valid)]);
+    qol(&list(&[("1", 3), ("2", 3), ("3", 3), ("4", 3), ("5", 4)]), Some(50.0), 16);
+    // 20 of eight answers: 2.5 each, times 16.
+    qol(&list(&[("1", 2), ("2", 2), ("3", 2), ("4", 2), ("555", 8)]), Some(40.0), 8);
+    qol(&list(&[("1", 2), ("2", 2), ("3", 2), ("4", 1), ("6", 1), ("555", 8)]), None, 7);
+    qol(&["555"; 16], None, 0);
+}
+
+/// Means and what is made of two of them: all answered, just enough, one too few, one side empty, none.
+#[test]
+fn means_from_full_to_empty() {
+    for (study, code) in [("mindtrails", "-1"), ("calm", "555"), ("kaiser", "555")] {
+        let columns = scale(study, "RR").columns;
+        for (group, score) in
+            [("_NS", "rr_ns_mean"), ("_PS", "rr_ps_mean"), ("_NF", "rr_nf_mean"), ("_PF", "rr_pf_mean")]
+        {
+            let rated = |answers: &[&str], value, valid| {
+                let mut rest = answers.iter().copied();
+                let own = |column: &Column| if column.name.ends_with(group) { rest.next().unwrap() } else { code };
+                expect(study, "RR", &columns.iter().map(own).collect::<Vec<_>>(), &[(score, value, valid)]);
+            };
+            rated(&list(&[("1", 3), ("2", 3), ("3", 3)]), Some(2.0), 9);
+            rated(&list(&[("1", 1), ("2", 1), ("3", 3), (code, 3), ("", 1)]), Some(2.4), 5);
+            rated(&list(&[("1", 1), ("3", 3), ("9", 1), (code, 4)]), None, 4);
+            rated(&[code; 9], None, 0);
+        }
+    }
+    for study in ["mindtrails", "calm"] {
+        // 7 negative internal, 14 benign internal, 7 negative external, 14 benign external.
+        let body = |groups: &[(&'static str, usize)], wanted: &[(&str, Option<f64>, usize)]| {
+            expect(study, "BBSIQ", &list(groups), wanted);
+        };
+        let [negative, benign] = ["bbsiq_negative_mean", "bbsiq_benign_mean"];
+        let [internal, external] = ["bbsiq_internal_ratio", "bbsiq_external_ratio"];
+        body(
+            &[("1", 7), ("2", 14), ("4", 7), ("1", 14)],
+            &[(negative, Some(2.5), 14), (benign, Some(1.5), 28), (internal, Some(0.5), 21), (external, Some(4.0), 21)],
+        );
+        // One side is empty: no ratio, however many answers the other has.
+        body(
+            &[("3", 7), ("555", 14), ("555", 7), ("2", 14)],
+            &[(negative, Some(3.0), 7), (benign, Some(2.0), 14), (internal, None, 7), (external, None, 14)],
+        );
+        body(&[("3", 7), ("2", 4), ("555", 31)], &[(internal, Some(1.5), 11), (benign, None, 4)]);
+        body(
+            &[("3", 6), ("", 1), ("2", 4), ("5", 10), ("555", 7), ("2", 9), ("555", 5)],
+            &[(negative, None, 6), (benign, None, 13), (internal, None, 10), (external, None, 9)],
+        );
+        body(&[("555", 42)], &[(negative, None, 0), (benign, None, 0), (internal, None, 0), (external, None, 0)]);
+    }
+    let credible = |answers: [&str; 3], value, valid| {
+        expect("mindtrails", "Credibility", &answers, &[("credibility_mean", value, valid)]);
+    };
+    credible(["1", "3", "2"], Some(1.5), 2);
+    credible(["", "3", "2"], Some(2.0), 1);
+    credible(["", "3", "4"], None, 0);
+    credible(["", "", ""], None, 0);
+    let bias = |groups: &[(&'static str, usize)], value, valid| {
+        expect("templeton", "ExpectancyBias", &list(groups), &[("expectancy_bias", value, valid)]);
+    };
+    bias(&[("6", 2), ("4", 2), ("1", 1), ("3", 3), ("7", 4)], Some(2.5), 8);
+    bias(&[("6", 1), ("4", 1), ("555", 2), ("1", 2), ("", 2), ("7", 4)], Some(4.0), 4);
+    bias(&[("6", 1), ("4", 1), ("555", 2), ("1", 1), ("", 2), ("9", 1), ("7", 4)], None, 3);
+    bias(&[("6", 4), ("555", 4), ("7", 4)], None, 4);
+    bias(&[("555", 12)], None, 0);
+}
+
 #[test]
 fn methods_that_no_built_in_score_uses() {
     let number = |name: &str| Column {
