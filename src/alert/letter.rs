@@ -49,7 +49,9 @@ impl Letter {
         let project = round.project.display();
         let mut notes = vec![format!("Project {project}, run {}, {}.", round.run, moment(now))];
         if dropped > 0 {
-            notes.push(format!("{dropped} earlier mails were given up because too many waited for the mail server."));
+            let them =
+                if dropped == 1 { "1 earlier mail was".to_owned() } else { format!("{dropped} earlier mails were") };
+            notes.push(format!("{them} given up because too many waited for the mail server."));
         }
         let last = format!("`mtdata status` shows the whole, `mtdata runs {}` what this run did.", round.run);
         let text = as_text(&sections, &notes, &last);

@@ -37,13 +37,13 @@ impl Memory {
         }
     }
 
-    /// Adds a letter, and gives up the oldest when too many wait.
-    pub fn queue(&mut self, letter: Letter) {
-        self.letters.push(letter);
-        while self.letters.len() > MOST_LETTERS {
-            self.letters.remove(0);
-            self.dropped = self.dropped.saturating_add(1);
-        }
+    /// Makes room for one more letter by giving up the oldest; called before that one is written, so that it can say so.
+    /// How many were given up now.
+    pub fn make_room(&mut self) -> usize {
+        let surplus = (self.letters.len() + 1).saturating_sub(MOST_LETTERS);
+        self.letters.drain(..surplus);
+        self.dropped = self.dropped.saturating_add(u32::try_from(surplus).unwrap_or(u32::MAX));
+        surplus
     }
 
     /// Writes it whole; on a full disk into the room that the file already has.
@@ -80,7 +80,8 @@ mod tests {
         assert_eq!(Memory::read(&path).unwrap(), Memory::default());
         let mut memory = Memory { v: 1, ..Memory::default() };
         for number in 0..60 {
-            memory.queue(Letter { subject: number.to_string(), ..Letter::default() });
+            memory.make_room();
+            memory.letters.push(Letter { subject: number.to_string(), ..Letter::default() });
         }
         memory.store(&path).unwrap();
         let read = Memory::read(&path).unwrap();

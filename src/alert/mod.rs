@@ -73,6 +73,10 @@ pub fn dispatch(alerts: Option<&Alerts>, home: &Path, round: &Round<'_>, now: Da
         .map_or(TimeDelta::hours(24), |mail| TimeDelta::from_std(mail.repeat_after).unwrap_or(TimeDelta::MAX));
     let due = digest(&mut memory.known, round, repeat_after, now);
     if due.is_due() {
+        if alerts.mail.is_some() && memory.make_room() > 0 {
+            let many = memory.letters.len() + 1;
+            outcome.warnings.push(format!("more than {many} mails wait for the mail server: the oldest is given up"));
+        }
         let prefix = alerts.mail.as_ref().map_or("[mtdata]", |mail| &mail.subject_prefix);
         let letter = Letter::compose(&due, round, prefix, memory.dropped, now);
         outcome.composed.push(letter.subject.clone());
@@ -80,7 +84,7 @@ pub fn dispatch(alerts: Option<&Alerts>, home: &Path, round: &Round<'_>, now: Da
             outcome.warnings.extend(signal::hook(command, &due, round, &letter).err());
         }
         if let Some(mail) = &alerts.mail {
-            memory.queue(Letter { to: mail.to.clone(), ..letter });
+            memory.letters.push(Letter { to: mail.to.clone(), ..letter });
         }
     }
     // On disk before it is sent: a crash in between sends a mail twice rather than never.

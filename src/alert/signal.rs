@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::alert::Round;
 use crate::alert::digest::{Digest, Remembered};
 use crate::alert::letter::Letter;
+use crate::study::mishap::innermost;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,7 +21,7 @@ pub fn heartbeat(url: &str) -> Result<(), String> {
     let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(10)).build();
     let answer =
         client.and_then(|client| client.get(url).send()).and_then(reqwest::blocking::Response::error_for_status);
-    answer.map(drop).map_err(|error| format!("the heartbeat did not arrive: {}", error.without_url()))
+    answer.map(drop).map_err(|error| format!("the heartbeat did not arrive: {}", innermost(&error.without_url())))
 }
 
 /// Gives a digest as JSON to the user's command.

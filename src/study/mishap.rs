@@ -132,7 +132,8 @@ fn pause_asked(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The innermost cause says what happened; the outermost repeats the address.
-fn innermost(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

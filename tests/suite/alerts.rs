@@ -6,6 +6,7 @@ use mtdata::demo::server::Fault;
 use predicates::prelude::*;
 use predicates::str::contains;
 
+use crate::monitor::Monitor;
 use crate::smtp::{MailServer, Manner, PASSWORD, USER};
 use crate::support::{Lab, Run, contents};
 
@@ -201,4 +202,95 @@ fn entries_that_stay_on_the_server_without_any_failure_are_told() {
     office.build(0);
     office.build(0);
     assert_eq!(office.subjects()[1..], ["[MindTrails] mindtrails: archived entries stay on the server"]);
+}
+
+const SECRET_PATH: &str = "/ping/0b9c-geheim";
+const CALL: &str = "GET /ping/0b9c-geheim HTTP/1.1";
+
+#[test]
+fn the_heart_beats_after_good_runs_only() {
+    let office = Office::new(Manner::Good);
+    let monitor = Monitor::start();
+    let beat = |port: u16| format!("[heartbeat]\nurl = \"http://127.0.0.1:{port}{SECRET_PATH}\"\n");
+    office.configure(office.post.port, "6h", &beat(monitor.port));
+    office.build(0);
+    assert_eq!(monitor.calls(), [CALL]);
+    // Nothing was to do: that is good, too, and the usual case.
+    office.build(0);
+    assert_eq!(monitor.calls().len(), 2);
+    office.down();
+    office.build(1);
+    assert_eq!(monitor.calls().len(), 2);
+    // What only looks has run nothing, and a mistake in the configuration stops everything.
+    office.lab.mtdata(&["build", "-n"]).assert().success();
+    office.lab.mtdata(&["status"]).assert().success();
+    office.lab.mtdata(&["build", "no/such/target"]).assert().code(2);
+    assert_eq!(monitor.calls().len(), 2);
+    // A mail server that is away is told by the run itself, and the data are fine.
+    office.configure(1, "6h", &beat(monitor.port));
+    let run = office.build(0);
+    assert!(run.stderr.contains("is kept for the next run"), "{}", run.stderr);
+    assert_eq!(monitor.calls().len(), 3);
+}
+
+#[test]
+fn a_heartbeat_that_does_not_arrive_is_told_without_its_address_and_stops_nothing() {
+    let office = Office::new(Manner::Good);
+    let monitor = Monitor::start();
+    // Without any mail.
+    let beat = |port: u16| {
+        let text = format!("[heartbeat]\nurl = \"http://127.0.0.1:{port}{SECRET_PATH}\"\n");
+        fs::write(office.lab.root().join("config/alerts.toml"), text).unwrap();
+    };
+    beat(monitor.port);
+    monitor.answer_with(404);
+    let run = office.build(0);
+    assert!(run.stderr.contains("the heartbeat did not arrive: ") && run.stderr.contains("404"), "{}", run.stderr);
+    beat(1);
+    let refused = office.build(0);
+    assert!(refused.stderr.contains("the heartbeat did not arrive: Connection refused"), "{}", refused.stderr);
+    for (path, bytes) in contents(&office.lab.root().join("data/logs")) {
+        assert!(!String::from_utf8_lossy(&bytes).contains("geheim"), "{}", path.display());
+    }
+    assert!(!run.stderr.contains("geheim") && !refused.stderr.contains("geheim"));
+}
+
+#[test]
+fn fifty_mails_wait_and_the_newest_says_how_many_were_given_up() {
+    let office = Office::new(Manner::Good);
+    let port = office.post.port;
+    office.configure(1, "6h", "");
+    office.down();
+    office.build(1);
+    // As if fifty runs had met as many troubles.
+    let path = office.lab.root().join(".mtdata/alerts.json");
+    let mut memory: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let first = memory["letters"][0].clone();
+    let letters = (1..=50).map(|number| {
+        let mut letter = first.clone();
+        letter["subject"] = format!("[MindTrails] trouble {number}").into();
+        letter["id"] = format!("<{number}@mtdata.invalid>").into();
+        letter
+    });
+    memory["letters"] = letters.collect();
+    fs::write(&path, memory.to_string()).unwrap();
+    let run = office.build(0);
+    assert!(
+        run.stderr.contains("more than 50 mails wait for the mail server: the oldest is given up"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.events.iter().any(|event| event["event"] == "alert" && event["waiting"] == 50));
+    office.configure(port, "6h", "");
+    let run = office.build(0);
+    assert_eq!(run.stderr, "");
+    let mut expected: Vec<String> = (2..=50).map(|number| format!("[MindTrails] trouble {number}")).collect();
+    expected.push(OVER.to_owned());
+    assert_eq!(office.subjects(), expected);
+    let last = office.post.mails().last().unwrap().message.clone();
+    assert!(last.contains("1 earlier mail was given up because too many waited"), "{last}");
+    // That is said once.
+    office.down();
+    office.build(1);
+    assert!(!office.post.mails().last().unwrap().message.contains("given up"));
 }

@@ -16,6 +16,7 @@ mod imported;
 mod kills;
 mod lossless;
 mod manual;
+mod monitor;
 mod ops;
 mod own_commands;
 mod planted;
