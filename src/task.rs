@@ -304,10 +304,11 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Critical troubles are mailed at once (contract, 8).
+    /// Critical troubles are mailed at once (contract, 8), unless the task's `alert` says otherwise. Who stops a run knows
+    /// about it.
     #[must_use]
     pub fn is_critical(self) -> bool {
-        !matches!(self, Self::Command | Self::Interrupted | Self::Data | Self::Read)
+        self != Self::Interrupted
     }
 }
 

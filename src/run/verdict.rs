@@ -67,7 +67,7 @@ impl Scheduler<'_> {
         if exports.is_empty() {
             let mut finished = plain(target, Outcome::Failed, "asked for its listing".to_owned());
             finished.failure = Some(record(failure));
-            self.teller.finished(finished, failure.kind.is_critical());
+            self.teller.finished(finished, is_critical(failure, spec.alert));
             *self.tally.entry(Outcome::Failed).or_default() += 1;
         }
     }
@@ -77,13 +77,17 @@ impl Scheduler<'_> {
         let outcome = if failure.kind == FailureKind::Interrupted { Outcome::Interrupted } else { Outcome::Failed };
         let mut finished = plain(target, outcome, self.causes.line(reasons, &self.store.names));
         finished.failure = Some(record(failure));
-        self.teller.finished(finished, failure.kind.is_critical());
+        self.teller.finished(finished, is_critical(failure, self.alert(node)));
         self.remember_setback(node, failure);
         outcome
     }
 
+    fn alert(&self, node: NodeIndex) -> AlertLevel {
+        self.project.pipeline.tasks[self.graph.nodes[node].task].alert
+    }
+
     fn add_trouble(&mut self, server: Option<&ServerName>, target: &str, failure: &Failure, alert: AlertLevel) {
-        if failure.kind.is_critical() && alert == AlertLevel::Critical {
+        if is_critical(failure, alert) {
             self.troubles.push(Trouble {
                 server: server.map(ToString::to_string),
                 target: target.to_owned(),
@@ -133,7 +137,7 @@ impl Scheduler<'_> {
                 finished.counts = failure.counts.clone();
                 self.counts.merge(&failure.counts);
                 finished.outcome = self.failed(node, failure);
-                failure.kind.is_critical()
+                is_critical(failure, self.alert(node))
             }
         };
         if let Some(server) = &self.graph.nodes[node].axes.server {
@@ -269,6 +273,10 @@ impl Scheduler<'_> {
         };
         paths.iter().map(one).collect()
     }
+}
+
+fn is_critical(failure: &Failure, alert: AlertLevel) -> bool {
+    failure.kind.is_critical() && alert == AlertLevel::Critical
 }
 
 fn plain(target: String, outcome: Outcome, reason: String) -> Finished {

@@ -294,3 +294,30 @@ fn fifty_mails_wait_and_the_newest_says_how_many_were_given_up() {
     office.build(1);
     assert!(!office.post.mails().last().unwrap().message.contains("given up"));
 }
+
+#[test]
+fn a_command_that_fails_is_told_with_its_last_lines_unless_it_is_not_to_be() {
+    let office = Office::new(Manner::Good);
+    let path = office.lab.root().join("Pipeline.toml");
+    let before = fs::read_to_string(&path).unwrap();
+    let with = |alert: &str| {
+        let task = format!(
+            "{before}\n[task.model]\ncommand = [\"sh\", \"-c\", \"seq 30; echo object calm not found >&2; exit 3\"]\n\
+             outputs = [\"model.csv\"]\n{alert}"
+        );
+        fs::write(&path, task.replace("default = [", "default = [\"model\", ")).unwrap();
+    };
+    with("alert = \"none\"\n");
+    office.build(1);
+    with("alert = \"warning\"\n");
+    office.build(1);
+    assert!(office.post.mails().is_empty());
+    with("");
+    office.build(1);
+    assert_eq!(office.subjects(), ["[MindTrails] a command of the pipeline failed"]);
+    let mail = office.post.mails().remove(0).message;
+    for part in ["  | 30", "  | object calm not found", "section `command`", "text/html", "<pre>"] {
+        assert!(mail.contains(part), "{part}: {mail}");
+    }
+    assert!(!mail.contains("  | 2\n"), "{mail}");
+}
