@@ -40,6 +40,10 @@ pub fn run(arguments: &ProjectArguments, check: &CheckArguments) -> Result<Exit,
         if server.path != project.pool().join(server.name.as_str()) {
             all.push(Found { what: format!("{}: path", server.name), result: pool(&server.path) });
         }
+        if !server.ready {
+            let text = "`ready = false` in servers.toml: no build takes it unless its name is written out, and it is never asked";
+            all.push(Found { what: server.name.to_string(), result: Ok(text.to_owned()) });
+        }
         all.extend(account(server));
         server_files(server, &mut all);
         all.extend(group(server));

@@ -21,7 +21,7 @@ pub fn run(project: &ProjectArguments, arguments: &InitArguments) -> Result<Exit
     let folder = start.join(&arguments.directory);
     write(&folder, SERVERS)?;
     answer!("a project in {}; next:", build::shown(&folder).display());
-    answer!("  1. config/servers.toml: name your study's server");
+    answer!("  1. config/servers.toml: name your study's server, and say `ready = true`");
     answer!("  2. keys/: put the private keys there (chmod 600), or make a pair with `mtdata keys generate`");
     answer!("  3. mtdata check, then mtdata build");
     Ok(Exit::Done)

@@ -127,6 +127,8 @@ fn init_writes_a_project_that_is_read_and_overwrites_none() {
     let folder = tempfile::tempdir().unwrap();
     mtdata().current_dir(folder.path()).arg("init").assert().success().stdout(contains("mtdata check"));
     mtdata().current_dir(folder.path()).args(["build", "-n"]).assert().success();
+    // Such a build does nothing, and who wonders why is told.
+    mtdata().current_dir(folder.path()).arg("check").assert().stdout(contains("good  mindtrails: `ready = false`"));
     mtdata().current_dir(folder.path()).arg("init").assert().code(2).stderr(contains("is there already"));
     assert!(fs::read_to_string(folder.path().join(".gitignore")).unwrap().contains("keys/"));
     for (file, schema) in [("Pipeline.toml", "pipeline"), ("config/servers.toml", "servers")] {
