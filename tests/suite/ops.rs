@@ -55,6 +55,31 @@ fn logs_of_yesterday_are_laid_aside_by_the_first_run_of_today() {
     assert!(lines(&logs, "Daily.log").len() < before.split(|byte| *byte == b'\n').count() - 1);
 }
 
+#[test]
+fn old_logs_go_and_the_others_are_compressed_when_the_pipeline_says_so() {
+    let lab = Lab::new();
+    let logs = lab.root().join("data/logs");
+    lab.build();
+    let before = fs::read(logs.join("Daily.log")).unwrap();
+    let pipeline = lab.root().join("Pipeline.toml");
+    let text = fs::read_to_string(&pipeline).unwrap();
+    fs::write(&pipeline, format!("{text}\n[logs]\nkeep_days = 30\ncompress = true\n")).unwrap();
+    let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
+    OpenOptions::new().append(true).open(logs.join("Daily.log")).unwrap().set_modified(yesterday).unwrap();
+    let days_ago = |days: i64| (chrono::Local::now() - chrono::TimeDelta::days(days)).date_naive();
+    for days in [31, 29] {
+        fs::write(logs.join(format!("Daily.log.{}", days_ago(days))), "a line\n").unwrap();
+    }
+    lab.build();
+    let packed = fs::File::open(logs.join(format!("Daily.log.{}.gz", days_ago(1)))).unwrap();
+    let mut after = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(packed), &mut after).unwrap();
+    assert_eq!(after, before);
+    assert!(logs.join(format!("Daily.log.{}.gz", days_ago(29))).exists());
+    assert!(!logs.join(format!("Daily.log.{}", days_ago(31))).exists());
+    assert!(!logs.join(format!("Daily.log.{}.gz", days_ago(31))).exists());
+}
+
 /// What `status --json` says of the demo's server.
 fn status(lab: &Lab) -> serde_json::Value {
     let output = lab.mtdata(&["status", "--json"]).output().unwrap();
