@@ -1,6 +1,8 @@
 //! What was seen of a table and told already, so that a lasting oddity is told once and not at every tick.
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,10 @@ impl Notes {
         }
         let mut text = serde_json::to_vec(self)?;
         text.push(b'\n');
-        atomic::write(&Self::path(folder, scale), atomic::PRIVATE, &text).map(|_| ())
+        atomic::create_folder(&folder.index(), atomic::PRIVATE)?;
+        let mut open = OpenOptions::new();
+        open.create(true).truncate(true).write(true).mode(atomic::PRIVATE);
+        // Neither synced nor renamed: what a crash leaves half counts as none, and for every table a wait for the disk is saved.
+        open.open(Self::path(folder, scale))?.write_all(&text)
     }
 }

@@ -142,8 +142,9 @@ impl StudyServer {
             .pool_max_idle_per_host(CONCURRENCY)
             .pool_idle_timeout(Duration::from_secs(30));
         if base.scheme() == "http" {
-            // Unencrypted requests go to the server itself, never to a proxy that could read the password.
-            client = client.no_proxy();
+            // Unencrypted requests go to the server itself, never to a proxy that could read the password. Nobody shows a
+            // certificate there, and reading the system's takes as long as several small tables.
+            client = client.no_proxy().tls_certs_only([]);
         }
         let client = client.build().map_err(|error| unusable(&error))?;
         let gate = Gate { free: Mutex::new(CONCURRENCY), freed: Condvar::new() };
@@ -256,12 +257,25 @@ impl StudyServer {
         })
     }
 
+    /// Waits for a place among the requests under way.
+    pub fn turn(&self) -> Turn<'_> {
+        Turn { server: self, _pass: self.gate.enter() }
+    }
+}
+
+/// A place among the requests under way, for several DELETEs one after another: to give it back after each would wake
+/// another thread for each, and most of them in vain.
+pub struct Turn<'s> {
+    server: &'s StudyServer,
+    _pass: Pass<'s>,
+}
+
+impl Turn<'_> {
     /// `DELETE export/{name}/{id}`, once: a deletion is never repeated before the table was looked at again.
     #[must_use]
     pub fn delete(&self, entry: Deletable<'_>, patience: Patience) -> DeleteAnswer {
-        let url = self.url(&["export", entry.scale().as_str(), &entry.id().to_string()]);
-        let _pass = self.gate.enter();
-        let Ok(mut response) = self.send(self.client.delete(url), patience) else {
+        let url = self.server.url(&["export", entry.scale().as_str(), &entry.id().to_string()]);
+        let Ok(mut response) = self.server.send(self.server.client.delete(url), patience) else {
             return DeleteAnswer { status: None };
         };
         // A body that is read to its end leaves the connection to the next request; what it says proves nothing.

@@ -13,12 +13,14 @@ use crate::fault;
 use crate::pool::identity::Identity;
 use crate::pool::ledger::{self, Intended, Ledger, Step};
 use crate::pool::received::Received;
-use crate::study::server::CONCURRENCY;
+use crate::study::server::{CONCURRENCY, Turn};
 use crate::task::{Count, Failure, FailureKind};
 use crate::tasks::export::trip::{Trip, some_ids};
 
 /// So many refusals in a row end the sending: the next run tries again.
 const REFUSALS: usize = 10;
+/// So many DELETEs one after another; then other requests to the server have their turn.
+const TURN: usize = 50;
 
 /// What was sent, by the place in the intents; the inner `None` is a DELETE without an answer.
 type Sent = BTreeMap<usize, Option<u16>>;
@@ -92,22 +94,29 @@ impl Trip<'_> {
     /// Sends the DELETEs side by side.
     fn send(&self, intended: &Intended) -> Sent {
         let (next, refused, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+        let goes_on = || {
+            let left = next.load(Ordering::Relaxed) < intended.len();
+            left && !stop.load(Ordering::Relaxed) && !self.manner.cancel.is_cancelled()
+        };
+        let one = |turn: &Turn<'_>| {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let answer = turn.delete(intended.get(place)?, self.manner.patience);
+            fault::point("delete-sent", self.folder.path());
+            self.manner.voice.progress(place as u64 + 1, intended.len() as u64);
+            match answer.status {
+                Some(200..=299 | 404) => refused.store(0, Ordering::Relaxed),
+                // Protected or refused: more of the same would only make noise.
+                Some(401 | 403) => stop.store(true, Ordering::Relaxed),
+                _ if refused.fetch_add(1, Ordering::Relaxed) + 1 >= REFUSALS => stop.store(true, Ordering::Relaxed),
+                _ => {}
+            }
+            Some((place, answer.status))
+        };
         let work = || {
             let mut sent = Sent::new();
-            while !stop.load(Ordering::Relaxed) && !self.manner.cancel.is_cancelled() {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(entry) = intended.get(place) else { break };
-                let answer = self.client.delete(entry, self.manner.patience);
-                sent.insert(place, answer.status);
-                fault::point("delete-sent", self.folder.path());
-                self.manner.voice.progress(place as u64 + 1, intended.len() as u64);
-                match answer.status {
-                    Some(200..=299 | 404) => refused.store(0, Ordering::Relaxed),
-                    // Protected or refused: more of the same would only make noise.
-                    Some(401 | 403) => stop.store(true, Ordering::Relaxed),
-                    _ if refused.fetch_add(1, Ordering::Relaxed) + 1 >= REFUSALS => stop.store(true, Ordering::Relaxed),
-                    _ => {}
-                }
+            while goes_on() {
+                let turn = self.client.turn();
+                sent.extend((0..TURN).map_while(|_| goes_on().then(|| one(&turn)).flatten()));
             }
             sent
         };
