@@ -25,7 +25,7 @@ use crate::run::signals::{Signals, Stop};
 use crate::run::summary::Summary;
 use crate::run::teller::Teller;
 use crate::run::trace::Trace;
-use crate::run::worker::{self, Job, Message};
+use crate::run::worker::{Hands, Job, Message};
 use crate::state::{Name, Store};
 use crate::study::name::ServerName;
 use crate::task::{Axes, Cancel, Counts, Facts, Output, Patience, Warning};
@@ -142,9 +142,10 @@ impl<'r> Scheduler<'r> {
         let mut stop = None;
         let mut deadline: Option<Instant> = None;
         std::thread::scope(|scope| {
+            let hands = Hands::default();
             self.begin(scope, &sender);
             loop {
-                self.dispatch(scope, &sender);
+                self.dispatch(scope, &hands, &sender);
                 if self.in_flight == 0 && self.asking.is_empty() {
                     break;
                 }
@@ -303,7 +304,7 @@ impl<'r> Scheduler<'r> {
         self.project.pipeline.tasks[self.graph.nodes[node].task].group.as_deref()
     }
 
-    fn dispatch<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, sender: &Sender<Message>)
+    fn dispatch<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, hands: &Hands<'r>, sender: &Sender<Message>)
     where
         'r: 'scope,
     {
@@ -313,7 +314,7 @@ impl<'r> Scheduler<'r> {
             self.in_flight += 1;
             let job = self.job(node);
             let pool = (!grouped).then(|| Arc::clone(&self.pool));
-            worker::start(scope, job, pool, sender.clone());
+            hands.start(scope, job, pool, sender);
         }
         // What this call changed is safe before the next wait.
         if let Err(error) = self.store.flush() {

@@ -1,8 +1,8 @@
-//! One running instance: its thread, its voice, and what comes back.
+//! Running instances: their threads, their voices, and what comes back.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
@@ -53,29 +53,88 @@ impl Voice for Speaker {
     }
 }
 
-/// Starts an instance on a thread of its own; `pool` carries its computing when it is not of a waiting group.
-pub fn start<'scope, 'r: 'scope>(
-    scope: &'scope Scope<'scope, '_>,
+/// A job, how it computes, and the way to the thread that has it.
+struct Order<'r> {
     job: Job<'r>,
     pool: Option<Arc<rayon::ThreadPool>>,
-    sender: Sender<Message>,
-) {
-    scope.spawn(move || {
-        let began = Instant::now();
-        let speaker = Speaker { node: job.node, sender: sender.clone() };
-        let carry = || job.task.run(&job.work(&speaker));
-        let run = || match &pool {
-            Some(pool) => pool.install(carry),
-            None => carry(),
-        };
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-            let text =
-                panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(Failure::new(FailureKind::Internal, format!("a mistake in mtdata: {}", text.unwrap_or("unknown")))
-                .advise("nothing was lost; please report it with this run's log"))
+    hand: Sender<Order<'r>>,
+}
+
+/// The threads of a run, each used again: the memory that a new thread touches first is made by the system, which takes
+/// a small table longer than its parsing.
+pub struct Hands<'r> {
+    /// `None` when there will be no more work.
+    idle: Arc<Mutex<Option<Vec<Sender<Order<'r>>>>>>,
+}
+
+impl Default for Hands<'_> {
+    fn default() -> Self {
+        Self { idle: Arc::new(Mutex::new(Some(Vec::new()))) }
+    }
+}
+
+impl<'r> Hands<'r> {
+    /// Starts an instance on a thread that has nothing else to do; `pool` carries its computing when it is not of a
+    /// waiting group.
+    pub fn start<'scope>(
+        &self,
+        scope: &'scope Scope<'scope, '_>,
+        job: Job<'r>,
+        pool: Option<Arc<rayon::ThreadPool>>,
+        sender: &Sender<Message>,
+    ) where
+        'r: 'scope,
+    {
+        let idle = locked(&self.idle).as_mut().and_then(Vec::pop);
+        if let Some(hand) = idle {
+            // An idle thread waits as long as there are hands, so it hears this.
+            let _ = hand.send(Order { job, pool, hand: hand.clone() });
+            return;
+        }
+        let (hand, orders) = channel();
+        let (idle, sender) = (Arc::clone(&self.idle), sender.clone());
+        scope.spawn(move || {
+            let mut next = Ok(Order { job, pool, hand });
+            while let Ok(Order { job, pool, hand }) = next {
+                let message = carry_out(&job, pool.as_deref(), &sender);
+                drop(job);
+                // Idle before it is told, so that what is started next finds it.
+                match locked(&idle).as_mut() {
+                    Some(idle) => idle.push(hand),
+                    None => drop(hand),
+                }
+                let _ = sender.send(message);
+                next = orders.recv();
+            }
         });
-        let _ = sender.send(Message::Finished { node: job.node, result, began, took: began.elapsed() });
+    }
+}
+
+/// Lets all threads end, each after what it is doing; also when the scheduler ends by a mistake of its own.
+impl Drop for Hands<'_> {
+    fn drop(&mut self) {
+        *locked(&self.idle) = None;
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn carry_out(job: &Job<'_>, pool: Option<&rayon::ThreadPool>, sender: &Sender<Message>) -> Message {
+    let began = Instant::now();
+    let speaker = Speaker { node: job.node, sender: sender.clone() };
+    let carry = || job.task.run(&job.work(&speaker));
+    let run = || match pool {
+        Some(pool) => pool.install(carry),
+        None => carry(),
+    };
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Failure::new(FailureKind::Internal, format!("a mistake in mtdata: {}", text.unwrap_or("unknown")))
+            .advise("nothing was lost; please report it with this run's log"))
     });
+    Message::Finished { node: job.node, result, began, took: began.elapsed() }
 }
 
 impl Job<'_> {
