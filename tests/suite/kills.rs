@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::mtdata;
+use crate::support::{Dice, mtdata};
 
 const STEPS: usize = 12;
 /// `MTDATA_KILLS` asks for more.
@@ -69,16 +69,6 @@ fn wait_for_orphans(root: &Path) {
     while lives() {
         assert!(Instant::now() < limit, "a command of a killed run does not end");
         std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Small and the same on each machine; the moments of the kills differ anyway.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
     }
 }
 

@@ -15,6 +15,7 @@ use mtdata::demo::server::{Fault, Moment};
 use serde_json::value::RawValue;
 
 use crate::site::{Site, entry, failures, warnings};
+use crate::support::Dice;
 
 const TABLES: [&str; 3] = ["OA", "RR", "Affect"];
 
@@ -97,16 +98,6 @@ fn each_step_may_be_the_last() {
         assert!(!names.iter().any(|name| name.to_string_lossy().starts_with('.')), "{name}: {names:?}");
         let again = site.build(0);
         assert_eq!((again.count("stored"), again.count("deleted"), again.tasks("failed")), (0, 0, 0), "{name}");
-    }
-}
-
-/// Small and the same on each machine; the moments of the kills differ anyway.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
     }
 }
 

@@ -155,3 +155,13 @@ fn walk(folder: &Path, visit: &mut impl FnMut(&Path, &fs::Metadata)) {
         }
     }
 }
+
+/// Small and the same on each machine; the moments of the kills differ anyway.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
