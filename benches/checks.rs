@@ -15,8 +15,8 @@ use chrono::{DateTime, Duration, Utc};
 use csv::ByteRecord;
 use mtdata::config::error::Problems;
 use mtdata::study::checks::cells::{Row, RowRules};
-use mtdata::study::checks::log::Log;
-use mtdata::study::checks::table::{Context, Examination};
+use mtdata::study::checks::log::{Diary, Log};
+use mtdata::study::checks::table::{Context, Examination, Examined, Stamp};
 use mtdata::study::checks::{Finding, Seen, accounts};
 use mtdata::study::moment;
 use mtdata::study::name::ScaleName;
@@ -134,16 +134,23 @@ fn read(path: &Path) -> Outcome<usize> {
     Ok(cells)
 }
 
-/// Row rules and group rules of one table: how many findings.
-fn check(study: &Study, context: &Context<'_>, path: &Path) -> Outcome<(usize, Seen)> {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+/// A table that was read: how many findings, and what TaskLog still has to say.
+struct Checked<'c> {
+    found: usize,
+    examined: Examined<'c>,
+    log: Option<Log>,
+}
+
+/// Row rules and group rules of one table.
+fn check<'c>(study: &Study, context: &'c Context<'c>, name: &'c str, path: &Path) -> Outcome<Checked<'c>> {
     let mut reader = csv::Reader::from_path(path)?;
     let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
     let own: Vec<String> = header.iter().filter(|column| !column.starts_with('_')).cloned().collect();
-    let defined = ScaleName::new(&name).ok().and_then(|name| study.scales.get(&name));
-    let rules = RowRules::new(study, &name, defined, &own);
+    let defined = ScaleName::new(name).ok().and_then(|name| study.scales.get(&name));
+    let rules = RowRules::new(study, name, defined, &own);
     let dated = moment::COLUMNS.iter().find_map(|name| own.iter().position(|column| column == name));
-    let mut examination = Examination::new(context, &name, &header);
+    let mut diary = Diary::new(context.slots, &header);
+    let mut examination = Examination::new(context, name, header);
     let (mut found, mut flagged) = (0, 0);
     let mut sink = |_: &Finding<'_>| found += 1;
     let mut flags = String::new();
@@ -156,23 +163,34 @@ fn check(study: &Study, context: &Context<'_>, path: &Path) -> Outcome<(usize, S
             &mut flags,
         );
         flagged += usize::from(!flags.is_empty());
-        examination.row(&record, &mut sink);
+        let stamp = examination.row(&record, &mut sink);
+        if let Some(Stamp { person: Some(person), moment }) = stamp.filter(|_| name == "TaskLog") {
+            diary.row(&record, person, moment);
+        }
     }
-    let seen = examination.finish(&mut sink);
+    let examined = examination.judge(&mut sink);
     assert!(found >= flagged, "{name}: {flagged} rows with flags, {found} findings");
-    Ok((found, seen))
+    Ok(Checked { found, examined, log: (name == "TaskLog").then(|| diary.close()) })
 }
 
 fn check_all(study: &Study, folder: &Path, paths: &[PathBuf]) -> Outcome<usize> {
     let mut roster = Roster::default();
     roster.read_participants(&folder.join("ParticipantExport.csv"))?;
     let slots = Slots::new(study);
-    let log = Log::read(&slots, &roster, &folder.join("TaskLog.csv"))?;
-    let context = Context::new(study, &slots, &roster, &log);
-    let all = paths.par_iter().map(|path| check(study, &context, path)).collect::<Outcome<Vec<_>>>()?;
+    let context = Context::new(study, &slots, &roster);
+    let names: Vec<String> =
+        paths.iter().map(|path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    let tables = names.par_iter().zip(paths).with_max_len(1);
+    let mut all = tables.map(|(name, path)| check(study, &context, name, path)).collect::<Outcome<Vec<_>>>()?;
+    let log = all.iter_mut().find_map(|table| table.log.take()).unwrap_or_default();
+    let closed = all.into_par_iter().map(|Checked { mut found, examined, .. }| {
+        let seen = examined.finish(&log, &mut |_| found += 1);
+        (found, seen)
+    });
+    let closed: Vec<(usize, Seen)> = closed.collect();
     let mut seen = Seen::default();
     let mut found = 0;
-    for (count, of_table) in &all {
+    for (count, of_table) in &closed {
         found += count;
         seen.merge(of_table);
     }

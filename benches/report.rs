@@ -199,7 +199,7 @@ fn configuration(folder: &Path) -> Outcome<()> {
         )?;
         writeln!(study, "[[scale.{name}.score]]\nname = \"{}_total\"\nrule = \"sum\"", name.to_lowercase())?;
     }
-    study.extend(b"[scale.TaskLog]\nkind = \"log\"\n[scale.ParticipantExport]\nkind = \"participants\"\n");
+    study.extend(b"[scale.TaskLog]\nkind = \"log\"\nkey = [\"sessionName\", \"taskName\", \"tag\"]\n[scale.ParticipantExport]\nkind = \"participants\"\n");
     fs::write(folder.join("config/scales/large.toml"), study)?;
     Ok(())
 }
@@ -274,12 +274,14 @@ fn log_and_people(folder: &Path) -> Outcome<()> {
             participant.is_multiple_of(1000)
         )?;
         for session in 0..stays(participant) {
-            for task in names.iter().map(String::as_str).chain(["SESSION_COMPLETE"]) {
+            // The log has a task at the moment of its entry.
+            for (minute, task) in (0_u32..).step_by(2).zip(names.iter().map(String::as_str).chain(["SESSION_COMPLETE"]))
+            {
                 id += 1;
                 writeln!(
                     log,
                     "\"{}\",{id},session{session:02},{study},,{task},12.5,x,1,true,",
-                    date(participant, session, (id % 120) as u32)
+                    date(participant, session, minute)
                 )?;
             }
         }

@@ -1,8 +1,9 @@
 //! How a column was filled. Cells are counted by their text, and each distinct text is judged only once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
+use rustc_hash::FxHashMap;
 
 use crate::study::scale::{Column, ColumnKind, MissingMeaning, Scale};
 use crate::study::scoring::{Answer, answer};
@@ -114,9 +115,11 @@ impl Regimes {
 
     /// The number of the regime a day lies in; entries without date are their own.
     #[must_use]
-    pub fn of(&self, day: Option<NaiveDate>) -> u8 {
-        match day {
-            _ if self.0.is_empty() => 0,
+    pub fn of(&self, day: impl FnOnce() -> Option<NaiveDate>) -> u8 {
+        if self.0.is_empty() {
+            return 0;
+        }
+        match day() {
             None => u8::MAX,
             Some(day) => u8::try_from(self.0.partition_point(|change| *change <= day)).unwrap_or(u8::MAX - 1),
         }
@@ -153,9 +156,11 @@ fn text_of(key: u128) -> (Vec<u8>, u8) {
 #[derive(Debug)]
 pub struct ColumnCounter {
     pub stat: ColumnStat,
+    /// Most answers are one digit: in the first regime their counts stand at the digit.
+    digits: [u64; 10],
     /// Few texts are found faster by looking along a line.
     few: Vec<(u128, u64)>,
-    many: HashMap<u128, u64>,
+    many: FxHashMap<u128, u64>,
 }
 
 impl ColumnCounter {
@@ -173,17 +178,24 @@ impl ColumnCounter {
             range,
             ..ColumnStat::default()
         };
-        Self { stat, few: Vec::new(), many: HashMap::new() }
+        Self { stat, digits: [0; 10], few: Vec::new(), many: FxHashMap::default() }
     }
 
-    pub fn add(&mut self, cell: &str, regime: u8, scale: Option<&Scale>, regimes: &Regimes) {
+    pub fn add(&mut self, cell: &[u8], regime: u8, scale: Option<&Scale>, regimes: &Regimes) {
         self.stat.entries += 1;
-        if cell.is_empty() {
-            self.stat.empty += 1;
-            return;
+        match cell {
+            [] => {
+                self.stat.empty += 1;
+                return;
+            }
+            [digit @ b'0'..=b'9'] if regime == 0 => {
+                self.digits[usize::from(digit - b'0')] += 1;
+                return;
+            }
+            _ => {}
         }
-        let Some(key) = short(cell.as_bytes(), regime) else {
-            return judge(&mut self.stat, cell, scale, regimes.day(regime), 1);
+        let Some(key) = short(cell, regime) else {
+            return judge(&mut self.stat, &String::from_utf8_lossy(cell), scale, regimes.day(regime), 1);
         };
         if let Some((_, count)) = self.few.iter_mut().find(|(known, _)| *known == key) {
             *count += 1;
@@ -199,6 +211,11 @@ impl ColumnCounter {
 
     /// Judges all texts counted so far.
     pub fn settle(&mut self, scale: Option<&Scale>, regimes: &Regimes) {
+        for (text, times) in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"].iter().zip(&mut self.digits) {
+            if *times > 0 {
+                judge(&mut self.stat, text, scale, regimes.day(0), std::mem::take(times));
+            }
+        }
         for (key, times) in self.few.drain(..).chain(self.many.drain()) {
             let (text, regime) = text_of(key);
             let text = String::from_utf8_lossy(&text);
@@ -250,7 +267,7 @@ mod tests {
         let regimes = Regimes::new(Some(scale));
         let mut counter = ColumnCounter::new("avoid", scale.columns.first());
         for (cell, day) in cells {
-            counter.add(cell, regimes.of(*day), Some(scale), &regimes);
+            counter.add(cell.as_bytes(), regimes.of(|| *day), Some(scale), &regimes);
         }
         counter.settle(Some(scale), &regimes);
         counter.stat

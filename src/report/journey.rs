@@ -133,22 +133,30 @@ impl Following<'_> {
             })
             .collect();
         order.sort_unstable();
+        // Of each slot the place of its questionnaire among the scales; none without a table.
+        let places: Vec<Option<usize>> = self
+            .slots
+            .all
+            .iter()
+            .zip(self.present)
+            .map(|(slot, present)| self.scales.binary_search(slot.scale.as_ref().filter(|_| *present)?).ok())
+            .collect();
         let mut all = Journeys { by_slot: vec![Presence::default(); self.slots.all.len()], ..Journeys::default() };
         for (_, id, number) in order {
-            let journey = self.one(id, number, &mut all);
+            let journey = self.one(id, number, &places, &mut all);
             all.people.push(journey);
         }
         all
     }
 
-    fn one(&self, id: String, number: u32, all: &mut Journeys) -> Journey {
+    fn one(&self, id: String, number: u32, places: &[Option<usize>], all: &mut Journeys) -> Journey {
         let person = self.roster.people.get(number as usize).cloned();
         let life = self.deeds.life.get(number);
         let sessions = self.slots.sessions.len();
         let mut journey = Journey {
             id,
             enrolled_known: person.is_some(),
-            task: life.task.map(|(_, task)| task).unwrap_or_default(),
+            task: life.task.map(|(_, task)| task.as_ref().to_owned()).unwrap_or_default(),
             extra: life.extra.into(),
             repeated: life.repeated.into(),
             entries: life.entries.into(),
@@ -168,17 +176,17 @@ impl Following<'_> {
         let reached = |session: usize| self.deeds.reached(session, number).flatten();
         let days = |moment: i64| journey.enrolled.map(|enrolled| (moment - enrolled) as f64 / DAY);
         journey.days_to = (0..sessions).map(|session| reached(session).and_then(days)).collect();
-        let position = self.deeds.position(self.slots, number);
-        journey.session = position.map(|(session, _)| session);
-        self.walk(&mut journey, position, number, all);
+        self.walk(&mut journey, number, places, all);
         journey.standing = self.standing(&journey);
         journey
     }
 
     /// What is due is what lies at or before the furthest place, and all of a session that is complete.
-    fn walk(&self, journey: &mut Journey, position: Option<(usize, Option<usize>)>, number: u32, all: &mut Journeys) {
+    fn walk(&self, journey: &mut Journey, number: u32, places: &[Option<usize>], all: &mut Journeys) {
+        let position = self.deeds.position(self.slots, number);
+        journey.session = position.map(|(session, _)| session);
         for (slot, defined) in self.slots.all.iter().enumerate() {
-            let Some(scale) = defined.scale.as_ref().filter(|_| self.present[slot]) else { continue };
+            let Some(place) = places[slot] else { continue };
             let (given, logged) = (self.deeds.given(slot, number) > 0, self.deeds.logged(slot, number) > 0);
             let due = position.is_some_and(|(session, last)| {
                 defined.session < session
@@ -198,9 +206,7 @@ impl Following<'_> {
             journey.due += 1;
             journey.done += u64::from(given);
             journey.lost += u64::from(lost);
-            if let Ok(place) = self.scales.binary_search(scale) {
-                sum(&mut journey.by_scale[place]);
-            }
+            sum(&mut journey.by_scale[place]);
             if journey.counts {
                 sum(&mut all.by_slot[slot]);
             }

@@ -104,7 +104,7 @@ pub(crate) fn definition<'s>(study: &'s Study, path: &Path) -> Option<&'s Scale>
 pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let Sources { server, study, folder, .. } = *sources;
     let slots = Slots::new(study);
-    let everyone = Everyone::read(sources, &slots)?;
+    let everyone = Everyone::read(sources)?;
     let roster = &everyone.roster;
     let Reading { tables, deeds, seen, mut findings } = reading::read(sources, &slots, &everyone)?;
     let now = tables.iter().filter_map(|table| table.last).max();

@@ -1,28 +1,11 @@
 //! What each participant did: gathered table by table, in any order, with the same result.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::study::each::{Each, Grid};
 use crate::study::roster::Roster;
 use crate::study::schedule::Slots;
-
-/// Grows with the highest person it was asked for.
-#[derive(Debug, Clone, Default)]
-pub struct Each<T>(Vec<T>);
-
-impl<T: Clone + Default> Each<T> {
-    pub fn at(&mut self, person: u32) -> &mut T {
-        let place = person as usize;
-        if place >= self.0.len() {
-            self.0.resize(place + 1, T::default());
-        }
-        &mut self.0[place]
-    }
-
-    #[must_use]
-    pub fn get(&self, person: u32) -> T {
-        self.0.get(person as usize).cloned().unwrap_or_default()
-    }
-}
 
 /// What one table says of its participants. Numbers from the roster's length on are people it does not have.
 #[derive(Debug, Default)]
@@ -30,12 +13,12 @@ pub struct Deeds {
     pub strangers: Vec<String>,
     stranger_index: HashMap<String, u32>,
     /// By slot: how many entries.
-    pub given: HashMap<usize, Each<u8>>,
+    pub given: Grid<u8>,
     /// By slot: how many rows of TaskLog.
-    pub logged: HashMap<usize, Each<u8>>,
+    pub logged: Grid<u8>,
     /// By session: the first moment, as milliseconds since 1970, plus one.
-    pub reached: HashMap<usize, Each<i64>>,
-    pub completed: HashMap<usize, Each<bool>>,
+    pub reached: Grid<i64>,
+    pub completed: Grid<bool>,
     pub life: Each<Life>,
 }
 
@@ -50,7 +33,7 @@ pub struct Life {
     /// The newest moment of anything they did; milliseconds since 1970.
     pub last: Option<i64>,
     /// The newest task in TaskLog, and when.
-    pub task: Option<(i64, String)>,
+    pub task: Option<(i64, Arc<str>)>,
 }
 
 impl Deeds {
@@ -70,7 +53,7 @@ impl Deeds {
 
     /// Notes that someone was in a session.
     pub fn reach(&mut self, person: u32, session: usize, moment: Option<i64>) {
-        let first = self.reached.entry(session).or_default().at(person);
+        let first = self.reached.at(session, person);
         let moment = moment.map_or(i64::MAX, |moment| moment + 1);
         *first = if *first == 0 { moment } else { (*first).min(moment) };
     }
@@ -84,28 +67,25 @@ impl Deeds {
             if place < known { place } else { moved[(place - known) as usize] }
         };
         for (mine, theirs) in [(&mut self.given, other.given), (&mut self.logged, other.logged)] {
-            for (slot, counts) in theirs {
-                let mine = mine.entry(slot).or_default();
-                for (place, count) in counts.0.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-                    let sum = mine.at(number(place));
+            for (slot, counts) in theirs.into_iter().enumerate() {
+                for (place, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                    let sum = mine.at(slot, number(place));
                     *sum = sum.saturating_add(count);
                 }
             }
         }
-        for (session, moments) in other.reached {
-            let mine = self.reached.entry(session).or_default();
-            for (place, moment) in moments.0.into_iter().enumerate().filter(|(_, moment)| *moment != 0) {
-                let first = mine.at(number(place));
+        for (session, moments) in other.reached.into_iter().enumerate() {
+            for (place, moment) in moments.into_iter().enumerate().filter(|(_, moment)| *moment != 0) {
+                let first = self.reached.at(session, number(place));
                 *first = if *first == 0 { moment } else { (*first).min(moment) };
             }
         }
-        for (session, done) in other.completed {
-            let mine = self.completed.entry(session).or_default();
-            for (place, _) in done.0.into_iter().enumerate().filter(|(_, done)| *done) {
-                *mine.at(number(place)) = true;
+        for (session, done) in other.completed.into_iter().enumerate() {
+            for (place, _) in done.into_iter().enumerate().filter(|(_, done)| *done) {
+                *self.completed.at(session, number(place)) = true;
             }
         }
-        for (place, life) in other.life.0.into_iter().enumerate() {
+        for (place, life) in other.life.into_iter().enumerate() {
             let mine = self.life.at(number(place));
             mine.entries += life.entries;
             mine.extra += life.extra;
@@ -129,23 +109,23 @@ impl Deeds {
 
     #[must_use]
     pub fn given(&self, slot: usize, person: u32) -> u8 {
-        self.given.get(&slot).map(|each| each.get(person)).unwrap_or_default()
+        self.given.get(slot, person)
     }
 
     #[must_use]
     pub fn logged(&self, slot: usize, person: u32) -> u8 {
-        self.logged.get(&slot).map(|each| each.get(person)).unwrap_or_default()
+        self.logged.get(slot, person)
     }
 
     #[must_use]
     pub fn completed(&self, session: usize, person: u32) -> bool {
-        self.completed.get(&session).is_some_and(|each| each.get(person))
+        self.completed.get(session, person)
     }
 
     /// When someone was first in a session: `None` never, `Some(None)` at an unknown moment.
     #[must_use]
     pub fn reached(&self, session: usize, person: u32) -> Option<Option<i64>> {
-        match self.reached.get(&session)?.get(person) {
+        match self.reached.get(session, person) {
             0 => None,
             i64::MAX => Some(None),
             moment => Some(Some(moment - 1)),
@@ -172,7 +152,7 @@ mod tests {
         let mut deeds = Deeds::default();
         for id in ids {
             let number = deeds.number(roster, id);
-            *deeds.given.entry(slot).or_default().at(number) += 1;
+            *deeds.given.at(slot, number) += 1;
             deeds.reach(number, slot, i64::try_from(slot).ok());
         }
         deeds

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use csv::StringRecord;
+use csv::ByteRecord;
 use rayon::prelude::*;
 
 use crate::report::checked::{Sink, Veil};
@@ -14,17 +14,18 @@ use crate::report::model::{Sources, Unreadable, definition, scale_name};
 use crate::report::people::Deeds;
 use crate::report::tally::{self, Pass, Setting, Tally};
 use crate::study::checks::Seen;
-use crate::study::checks::log::Log;
-use crate::study::checks::table::{Context, Examination};
+use crate::study::checks::log::{Diary, Log};
+use crate::study::checks::table::{Context, Examination, Examined, Stamp};
 use crate::study::discretion::Pseudonyms;
 use crate::study::roster::{Roster, is_own_table};
 use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
 
-/// Who takes part, and what TaskLog says of them: what every other table is held against.
+/// Who takes part: what every other table is held against.
 pub struct Everyone<'s> {
     pub roster: Roster,
-    pub log: Log,
+    /// TaskLog, if there is one.
+    log: Option<&'s PathBuf>,
     /// The participants' table.
     pub table: Option<&'s PathBuf>,
     pub pseudonyms: Option<Pseudonyms>,
@@ -52,11 +53,11 @@ impl<'s> Everyone<'s> {
         self.pseudonyms.as_ref().map(|names| Veil { names, people_table })
     }
 
-    /// Reads the participants' tables, the study's own, and TaskLog.
+    /// Reads the participants' tables and the study's own.
     ///
     /// # Errors
     /// The file that cannot be read, and why.
-    pub fn read(sources: &'s Sources<'_>, slots: &Slots) -> Result<Self, Unreadable> {
+    pub fn read(sources: &'s Sources<'_>) -> Result<Self, Unreadable> {
         let defined = |path: &Path| definition(sources.study, path).map(|scale| scale.kind);
         let is = |path: &Path, kind: ScaleKind, name: &str| match defined(path) {
             Some(known) => known == kind && (kind != ScaleKind::Log || scale_name(path) == name),
@@ -75,10 +76,7 @@ impl<'s> Everyone<'s> {
             }
         }
         roster.hear(&sources.accounts);
-        let log = match others.iter().find(|path| is(path, ScaleKind::Log, "TaskLog")) {
-            Some(path) => Log::read(slots, &roster, path).map_err(unreadable(path))?,
-            None => Log::default(),
-        };
+        let log = others.iter().copied().find(|path| is(path, ScaleKind::Log, "TaskLog"));
         // Exact times of enrolment are in no report; without such a table the answers themselves are the secret.
         let secret = if people.is_empty() { &others } else { &people };
         let pseudonyms = sources.discretion.pseudonyms.then(|| pseudonyms(secret)).transpose()?;
@@ -97,28 +95,46 @@ fn pseudonyms(secret: &[&PathBuf]) -> Result<Pseudonyms, Unreadable> {
         .map_err(|error| (paths.first().map(|path| (*path).clone()).unwrap_or_default(), error.into()))
 }
 
-/// Reads all tables, in parallel.
+/// One table, read to its end.
+struct Read<'r> {
+    tally: Tally,
+    examined: Examined<'r>,
+    sink: Sink<'r>,
+    /// If it is TaskLog: what it says.
+    log: Option<Log>,
+}
+
+/// Reads all tables, in parallel: TaskLog beside the others, which it closes at the end.
 ///
 /// # Errors
 /// The file that cannot be read or written, and why.
 pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Result<Reading, Unreadable> {
-    let context = Context::new(sources.study, slots, &everyone.roster, &everyone.log);
+    let context = Context::new(sources.study, slots, &everyone.roster);
     // The largest first: TaskLog is as large as all others together, and nobody should wait for it at the end.
     let size = |path: &Path| path.metadata().map_or(0, |known| known.len());
     let mut paths: Vec<(String, &PathBuf)> = sources.combined.iter().map(|path| (scale_name(path), path)).collect();
     paths.sort_by_cached_key(|(scale, path)| (Reverse(size(path)), scale.clone()));
     let deeds = Mutex::new(Deeds::default());
-    let read = |(scale, path): &(String, &PathBuf)| {
+    let read = paths.par_iter().with_max_len(1).map(|(scale, path)| {
         let defined = definition(sources.study, path);
         let setting = Setting { scale, defined, slots, roster: &everyone.roster };
         let sink = Sink::new(&sources.folder.reports(), everyone.veil(defined.map(|scale| scale.kind)));
-        let read = table(path, setting, &context, sink);
-        let (tally, did, seen, findings) = read.map_err(unreadable(path))?;
+        let diary = everyone.log.is_some_and(|log| log == *path);
+        let (read, did) = table(path, setting, &context, sink, diary).map_err(unreadable(path))?;
         // The order of merging does not matter: sums, minima and maxima.
         deeds.lock().unwrap_or_else(PoisonError::into_inner).merge(did, &everyone.roster);
+        Ok(read)
+    });
+    let mut tables = read.collect::<Result<Vec<_>, Unreadable>>()?;
+    let log = tables.iter_mut().find_map(|table| table.log.take()).unwrap_or_default();
+    let close = |table: Read<'_>| {
+        let Read { tally, examined, mut sink, .. } = table;
+        let seen = examined.finish(&log, &mut |finding| sink.add(finding));
+        let path = sources.folder.reports();
+        let findings = sink.done().map_err(|error| (path, error.into()))?;
         Ok((tally, seen, findings))
     };
-    let mut read = paths.par_iter().with_max_len(1).map(read).collect::<Result<Vec<_>, Unreadable>>()?;
+    let mut read = tables.into_par_iter().with_max_len(1).map(close).collect::<Result<Vec<_>, Unreadable>>()?;
     read.sort_by(|(one, ..), (other, ..)| one.scale.cmp(&other.scale));
     let deeds = deeds.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut all = Reading { tables: Vec::new(), deeds, seen: Seen::default(), findings: Vec::new() };
@@ -130,24 +146,29 @@ pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Re
     Ok(all)
 }
 
-/// Reads one table from end to end.
-fn table(
+/// Reads one table from end to end; keeps a diary of it if it is TaskLog.
+fn table<'r>(
     path: &Path,
-    setting: Setting<'_>,
-    context: &Context<'_>,
-    mut sink: Sink<'_>,
-) -> Result<(Tally, Deeds, Seen, Findings), csv::Error> {
+    setting: Setting<'r>,
+    context: &'r Context<'r>,
+    mut sink: Sink<'r>,
+    is_log: bool,
+) -> Result<(Read<'r>, Deeds), csv::Error> {
     let mut reader = tally::open(path)?;
     let header = reader.headers()?.clone();
     let columns: Vec<String> = header.iter().map(str::to_owned).collect();
     let mut pass = Pass::new(setting, &header);
-    let mut examination = Examination::new(context, setting.scale, &columns);
-    let mut record = StringRecord::new();
-    while reader.read_record(&mut record)? {
-        pass.row(&record);
-        examination.row(record.as_byte_record(), &mut |finding| sink.add(finding));
+    let mut diary = is_log.then(|| Diary::new(context.slots, &columns));
+    let mut examination = Examination::new(context, setting.scale, columns);
+    let mut record = ByteRecord::new();
+    while reader.read_byte_record(&mut record)? {
+        let stamp = examination.row(&record, &mut |finding| sink.add(finding));
+        pass.row(&record, stamp);
+        if let (Some(diary), Some(Stamp { person: Some(person), moment })) = (&mut diary, stamp) {
+            diary.row(&record, person, moment);
+        }
     }
-    let seen = examination.finish(&mut |finding| sink.add(finding));
+    let examined = examination.judge(&mut |finding| sink.add(finding));
     let (tally, deeds) = pass.finish(tally::hash(reader));
-    Ok((tally, deeds, seen, sink.done()?))
+    Ok((Read { tally, examined, sink, log: diary.map(Diary::close) }, deeds))
 }

@@ -1,26 +1,30 @@
 //! What one pass over a combined table counts: its columns, its days, its participants, what its flags say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
-use csv::StringRecord;
+use csv::{ByteRecord, StringRecord};
 
-use crate::pool::table::filled;
 use crate::report::column::{ColumnCounter, ColumnStat, Regimes};
-use crate::report::people::{Deeds, Each};
-use crate::study::moment;
+use crate::report::people::Deeds;
+use crate::study::checks::table::Stamp;
+use crate::study::each::Each;
+use crate::study::labels::Labels;
+use crate::study::moment::{self, Moment};
 use crate::study::roster::{Roster, is_own_table};
+use crate::study::row::filled;
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
 use crate::study::schedule::Slots;
 
 /// Columns that are no answers.
 const TECHNICAL: &[&str] = &["id", "date", "session", "tag", "timeOnPage", "sessionId", "study"];
 
-/// More pairs of session and tag than this in one table are no sessions.
-const PLACES: usize = 512;
+/// More combinations of session, tag and task than this in one table are no places.
+const PLACES: usize = 4096;
 
 /// One table.
 #[derive(Debug)]
@@ -108,13 +112,10 @@ pub struct Places {
     pub participant: Vec<usize>,
     pub session: Vec<usize>,
     pub tag: Vec<usize>,
-    pub date: Vec<usize>,
     pub id: Vec<usize>,
     pub study: Vec<usize>,
     pub task: Vec<usize>,
-    pub current: Vec<usize>,
     pub first_seen: Vec<usize>,
-    pub flags: Vec<usize>,
 }
 
 impl Places {
@@ -125,13 +126,10 @@ impl Places {
             participant: of(PARTICIPANT),
             session: of(&["session", "sessionName"]),
             tag: of(&["tag"]),
-            date: of(moment::COLUMNS),
             id: of(&["id"]),
             study: of(&["study"]),
             task: of(&["taskName"]),
-            current: of(&["_current"]),
             first_seen: of(&["_first_seen"]),
-            flags: of(&["_flags"]),
         }
     }
 }
@@ -163,14 +161,25 @@ pub struct Pass<'s> {
     deeds: Deeds,
     /// Session and tag as this table writes them.
     keys: Vec<Key>,
-    key_index: HashMap<String, usize>,
+    labels: Labels,
     people: Each<bool>,
+    /// Days and raw files follow each other in most tables: the last of each, and how often in a row.
+    day: Run<i64>,
+    file: Run<Vec<u8>>,
+}
+
+/// The same value several times in a row.
+#[derive(Default)]
+struct Run<T> {
+    value: T,
+    times: u64,
 }
 
 /// One pair of session and tag in a table.
 struct Key {
     session: Option<usize>,
     slot: Option<usize>,
+    task: Arc<str>,
     /// Of tables without a slot: entries per person.
     entries: Each<u8>,
 }
@@ -213,65 +222,94 @@ impl<'s> Pass<'s> {
             },
             deeds: Deeds::default(),
             keys: Vec::new(),
-            key_index: HashMap::new(),
+            labels: Labels::default(),
             people: Each::default(),
+            day: Run::default(),
+            file: Run::default(),
             setting,
             at,
         }
     }
 
-    /// Takes in the next row.
-    pub fn row(&mut self, record: &StringRecord) {
+    /// Takes in the next row; older versions of an entry have no stamp.
+    pub fn row(&mut self, record: &ByteRecord, stamp: Option<Stamp>) {
         let file = filled(record, &self.at.first_seen);
-        match self.tally.first_seen.get_mut(file) {
-            Some(count) => *count += 1,
-            None => drop(self.tally.first_seen.insert(file.to_owned(), 1)),
+        if self.file.times == 0 || self.file.value != file {
+            self.file_ends();
+            self.file.value.extend_from_slice(file);
         }
-        if filled(record, &self.at.current) == "false" {
+        self.file.times += 1;
+        let Some(Stamp { person, moment }) = stamp else {
             self.tally.superseded += 1;
             return;
-        }
+        };
         self.tally.entries += 1;
-        let moment = moment::parse(filled(record, &self.at.date));
-        let day = moment.map(|moment| moment.date_naive());
-        if let (Some(moment), Some(day)) = (moment, day) {
-            self.tally.first = Some(self.tally.first.map_or(moment, |first| first.min(moment)));
-            self.tally.last = self.tally.last.max(Some(moment));
-            *self.tally.days.entry(day).or_default() += 1;
+        if let Some(moment) = moment {
+            self.dated(moment);
         }
-        let regime = self.regimes.of(day);
+        let regime = self.regimes.of(|| moment.map(Moment::date));
         for (place, counter) in &mut self.answers {
             counter.add(record.get(*place).unwrap_or_default(), regime, self.setting.defined, &self.regimes);
         }
-        if let Some(number) = self.who(record) {
-            self.deed(record, number, moment.map(|moment| moment.timestamp_millis()));
+        if let Some(number) = person.or_else(|| self.who(record)) {
+            self.deed(record, number, moment.map(|moment| moment.millis));
         }
     }
 
+    fn dated(&mut self, moment: Moment) {
+        let millis = |known: Option<DateTime<FixedOffset>>| known.map(|known| known.timestamp_millis());
+        if self.day.times == 0 || self.day.value != moment.day() {
+            self.day_ends();
+            self.day.value = moment.day();
+        }
+        self.day.times += 1;
+        if millis(self.tally.first).is_none_or(|first| moment.millis < first) {
+            self.tally.first = moment.with_offset();
+        }
+        if millis(self.tally.last).is_none_or(|last| moment.millis >= last) {
+            self.tally.last = moment.with_offset();
+        }
+    }
+
+    fn day_ends(&mut self) {
+        if self.day.times > 0 {
+            let day = moment::day_of(self.day.value * 86_400_000);
+            *self.tally.days.entry(day).or_default() += std::mem::take(&mut self.day.times);
+        }
+    }
+
+    fn file_ends(&mut self) {
+        if self.file.times > 0 {
+            let file = String::from_utf8_lossy(&self.file.value).into_owned();
+            *self.tally.first_seen.entry(file).or_default() += std::mem::take(&mut self.file.times);
+        }
+        self.file.value.clear();
+    }
+
     /// Whom a row is about.
-    fn who(&mut self, record: &StringRecord) -> Option<u32> {
+    fn who(&mut self, record: &ByteRecord) -> Option<u32> {
         let Setting { roster, .. } = self.setting;
         let people_table = self.tally.kind == ScaleKind::Participants;
         let id = filled(record, if people_table { &self.at.id } else { &self.at.participant });
         if !id.is_empty() {
-            return Some(self.deeds.number(roster, id));
+            return Some(self.deeds.number(roster, &String::from_utf8_lossy(id)));
         }
         let study = filled(record, &self.at.study);
         if self.tally.kind == ScaleKind::Log
             && !study.is_empty()
-            && let Some(number) = roster.number_by_study(study.as_bytes())
+            && let Some(number) = roster.number_by_study(study)
         {
             return Some(number);
         }
         // Screening answers have no participant yet.
-        let screening = matches!(filled(record, &self.at.session), "" | "ELIGIBLE");
+        let screening = matches!(filled(record, &self.at.session), b"" | b"ELIGIBLE");
         if self.encrypted && !screening {
             self.tally.undecrypted += 1;
         }
         None
     }
 
-    fn deed(&mut self, record: &StringRecord, number: u32, moment: Option<i64>) {
+    fn deed(&mut self, record: &ByteRecord, number: u32, moment: Option<i64>) {
         let seen = self.people.at(number);
         let new = !std::mem::replace(seen, true);
         self.tally.participants += u64::from(new);
@@ -287,55 +325,54 @@ impl<'s> Pass<'s> {
             self.deeds.reach(number, session, moment);
         }
         match self.tally.kind {
-            ScaleKind::Log => self.log(record, number, place, moment),
+            ScaleKind::Log => self.log(number, place, moment),
             ScaleKind::Questionnaire => self.answer(number, place),
             ScaleKind::Trials | ScaleKind::Participants => {}
         }
     }
 
     /// The place of a row's session, tag and, in a log, task.
-    fn key(&mut self, record: &StringRecord) -> usize {
-        let (session, tag) = (filled(record, &self.at.session), filled(record, &self.at.tag));
+    fn key(&mut self, record: &ByteRecord) -> usize {
         let log = self.tally.kind == ScaleKind::Log;
-        let task = if log { filled(record, &self.at.task) } else { "" };
-        let text = format!("{session}\u{0}{tag}\u{0}{task}");
-        if let Some(place) = self.key_index.get(&text) {
-            return *place;
+        let task = if log { filled(record, &self.at.task) } else { b"" };
+        let cells = [filled(record, &self.at.session), filled(record, &self.at.tag), task];
+        if let Some(place) = self.labels.find(cells) {
+            return place as usize;
         }
+        let [session, tag, task] = cells.map(String::from_utf8_lossy);
         let slots = self.setting.slots;
-        let number = slots.session(session);
+        let number = slots.session(&session);
         let slot = match number {
-            Some(number) if log => slots.of_log(number, task, tag),
-            _ => slots.of_entry(&self.tally.scale, session, tag),
+            Some(number) if log => slots.of_log(number, &task, &tag),
+            _ => slots.of_entry(&self.tally.scale, &session, &tag),
         };
         // A table with a session of its own for each row would remember all of them.
         if self.keys.len() > PLACES {
             self.keys.truncate(PLACES);
         }
         if self.keys.len() < PLACES {
-            self.key_index.insert(text, self.keys.len());
+            self.labels.learn(u32::try_from(self.keys.len()).unwrap_or(u32::MAX));
         }
-        self.keys.push(Key { session: number, slot, entries: Each::default() });
+        self.keys.push(Key { session: number, slot, task: task.into(), entries: Each::default() });
         self.keys.len() - 1
     }
 
-    fn log(&mut self, record: &StringRecord, number: u32, place: usize, moment: Option<i64>) {
-        let task = filled(record, &self.at.task);
-        let Key { session, slot, .. } = self.keys[place];
-        if task == "SESSION_COMPLETE" {
+    fn log(&mut self, number: u32, place: usize, moment: Option<i64>) {
+        let Key { session, slot, ref task, .. } = self.keys[place];
+        if &**task == "SESSION_COMPLETE" {
             if let Some(session) = session {
-                *self.deeds.completed.entry(session).or_default().at(number) = true;
+                *self.deeds.completed.at(session, number) = true;
             }
             return;
         }
         if let Some(slot) = slot {
-            let count = self.deeds.logged.entry(slot).or_default().at(number);
+            let count = self.deeds.logged.at(slot, number);
             *count = count.saturating_add(1);
         }
         let life = self.deeds.life.at(number);
         let newer = moment.is_some_and(|moment| life.task.as_ref().is_none_or(|(last, _)| *last <= moment));
         if newer && !task.is_empty() {
-            life.task = Some((moment.unwrap_or_default(), task.to_owned()));
+            life.task = Some((moment.unwrap_or_default(), Arc::clone(task)));
         }
     }
 
@@ -345,7 +382,7 @@ impl<'s> Pass<'s> {
         let slot = *slot;
         let before = {
             let count = match slot {
-                Some(slot) => self.deeds.given.entry(slot).or_default().at(number),
+                Some(slot) => self.deeds.given.at(slot, number),
                 None => entries.at(number),
             };
             let before = *count;
@@ -365,6 +402,8 @@ impl<'s> Pass<'s> {
     /// The numbers, with the hash of the table's file.
     #[must_use]
     pub fn finish(mut self, hash: blake3::Hash) -> (Tally, Deeds) {
+        self.day_ends();
+        self.file_ends();
         self.tally.hash = hash;
         for (_, mut counter) in self.answers {
             counter.settle(self.setting.defined, &self.regimes);

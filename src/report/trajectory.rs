@@ -1,12 +1,14 @@
 //! How scores move over the sessions: their number, mean and quartiles, from the scored tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use csv::StringRecord;
+use csv::ByteRecord;
+use rustc_hash::FxHashSet;
 
-use crate::pool::table::filled;
 use crate::report::tally::{Places, hash, open};
+use crate::study::labels::Labels;
+use crate::study::row::filled;
 use crate::study::schedule::Slots;
 
 /// One score of one scale.
@@ -53,29 +55,45 @@ pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> R
         .enumerate()
         .filter(|(_, name)| header.iter().any(|other| other.strip_suffix("_n_valid") == Some(name)))
         .collect();
-    let mut values: Vec<BTreeMap<(usize, String), Vec<f64>>> = vec![BTreeMap::new(); scores.len()];
-    let mut record = StringRecord::new();
+    let test: FxHashSet<&[u8]> = test.iter().map(|id| id.as_bytes()).collect();
+    // By session as the table writes it, then score.
+    let mut sessions: Vec<(usize, String)> = Vec::new();
+    let mut values: Vec<Vec<Vec<f64>>> = Vec::new();
+    let mut labels = Labels::default();
+    let mut record = ByteRecord::new();
     let mut rows = 0;
-    while reader.read_record(&mut record)? {
+    while reader.read_byte_record(&mut record)? {
         rows += 1;
         if test.contains(filled(&record, &at.participant)) {
             continue;
         }
         let session = filled(&record, &at.session);
-        let order = slots.session(session).unwrap_or(usize::MAX);
-        for ((place, _), values) in scores.iter().zip(&mut values) {
-            if let Some(value) = record.get(*place).and_then(|cell| cell.parse().ok()) {
-                values.entry((order, session.to_owned())).or_default().push(value);
-            }
+        let number = labels.find([session]).unwrap_or_else(|| {
+            let (number, text) = (sessions.len(), String::from_utf8_lossy(session).into_owned());
+            sessions.push((slots.session(&text).unwrap_or(usize::MAX), text));
+            values.push(vec![Vec::new(); scores.len()]);
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            labels.learn(number);
+            number
+        });
+        for ((place, _), values) in scores.iter().zip(&mut values[number as usize]) {
+            let cell = record.get(*place).and_then(|cell| std::str::from_utf8(cell).ok());
+            values.extend(cell.and_then(|cell| cell.parse::<f64>().ok()));
         }
     }
+    let mut order: Vec<usize> = (0..sessions.len()).collect();
+    order.sort_unstable_by_key(|number| &sessions[*number]);
     let trajectories = scores
         .iter()
-        .zip(values)
-        .map(|((_, score), values)| Trajectory {
-            scale: scale.to_owned(),
-            score: (*score).to_owned(),
-            points: values.into_iter().map(|((_, session), values)| point(session, values)).collect(),
+        .enumerate()
+        .map(|(at, (_, score))| {
+            let given = order.iter().map(|number| (&sessions[*number].1, std::mem::take(&mut values[*number][at])));
+            let given = given.filter(|(_, values)| !values.is_empty());
+            Trajectory {
+                scale: scale.to_owned(),
+                score: (*score).to_owned(),
+                points: given.map(|(session, values)| point(session.clone(), values)).collect(),
+            }
         })
         .collect();
     Ok(Scored { scale: scale.to_owned(), rows, trajectories, hash: hash(reader) })

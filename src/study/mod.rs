@@ -4,8 +4,10 @@
 pub mod cell;
 pub mod checks;
 pub mod discretion;
+pub mod each;
 pub mod entry;
 pub mod keyring;
+pub mod labels;
 pub mod listing;
 pub mod mishap;
 pub mod moment;

@@ -18,9 +18,43 @@ pub fn parse(text: &str) -> Option<DateTime<FixedOffset>> {
 /// A moment in milliseconds since 1970.
 #[must_use]
 pub fn millis(text: &str) -> Option<i64> {
-    match usual(text.as_bytes()) {
-        Some((seconds, _)) => Some(seconds * 1000),
-        None => parse_any(text).map(|moment| moment.timestamp_millis()),
+    Moment::read(text.as_bytes()).map(|moment| moment.millis)
+}
+
+/// A moment as two numbers: tables have millions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds since 1970.
+    pub millis: i64,
+    /// Seconds east of Greenwich where it was written.
+    offset: i32,
+}
+
+impl Moment {
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        if let Some((seconds, offset)) = usual(text) {
+            return Some(Self { millis: seconds * 1000, offset });
+        }
+        let moment = parse_any(std::str::from_utf8(text).ok()?)?;
+        Some(Self { millis: moment.timestamp_millis(), offset: moment.offset().local_minus_utc() })
+    }
+
+    /// Where it was written, the days since 1970.
+    #[must_use]
+    pub fn day(self) -> i64 {
+        (self.millis + i64::from(self.offset) * 1000).div_euclid(86_400_000)
+    }
+
+    /// Where it was written, the date.
+    #[must_use]
+    pub fn date(self) -> NaiveDate {
+        day_of(self.day() * 86_400_000)
+    }
+
+    #[must_use]
+    pub fn with_offset(self) -> Option<DateTime<FixedOffset>> {
+        Some(DateTime::from_timestamp_millis(self.millis)?.with_timezone(&FixedOffset::east_opt(self.offset)?))
     }
 }
 
@@ -127,6 +161,8 @@ mod tests {
             prop_assert_eq!(parse(&text), Some(moment));
             prop_assert_eq!(usual(text.as_bytes()).map(|(seconds, _)| seconds), Some(seconds));
             prop_assert_eq!(millis(&text), Some(seconds * 1000));
+            let read = Moment::read(text.as_bytes()).unwrap();
+            prop_assert_eq!((read.with_offset(), read.date()), (Some(moment), moment.date_naive()));
         }
 
         #[test]

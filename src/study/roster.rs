@@ -1,9 +1,10 @@
 //! Who takes part, and in which condition: by the participants' table, the study's own, and what the team says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use csv::ByteRecord;
+use rustc_hash::FxHashMap;
 
 use crate::study::checks::cells::is_true;
 use crate::study::moment;
@@ -46,8 +47,8 @@ pub struct Roster {
     pub people: Vec<Person>,
     /// False without a participants' table: nobody is an orphan then.
     pub found: bool,
-    by_id: HashMap<Vec<u8>, u32>,
-    by_study: HashMap<Vec<u8>, u32>,
+    by_id: FxHashMap<Vec<u8>, u32>,
+    by_study: FxHashMap<Vec<u8>, u32>,
 }
 
 /// What older sites write into a participant's `study`.

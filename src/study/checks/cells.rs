@@ -318,6 +318,10 @@ pub fn undecrypted(cell: &[u8]) -> Option<Undecrypted> {
     if cell.is_empty() {
         return Some(Undecrypted::Blank);
     }
+    // Nearly all ids are digits.
+    if is_id(cell) {
+        return None;
+    }
     let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
     if cell.len() >= 172 && cell.iter().all(base64) {
         return Some(Undecrypted::Ciphertext);

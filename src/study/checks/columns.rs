@@ -1,17 +1,17 @@
 //! Rules about whole columns: S6, S8, and the free text that S9 names.
 
+use csv::ByteRecord;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Finding;
 use super::facts::{Facts, NOBODY};
 use crate::study::cell::{KINDS, kind};
 use crate::study::moment::day_of;
-use crate::study::scale::{ColumnKind, PARTICIPANT};
+use crate::study::scale::{ColumnKind, PARTICIPANT, Scale};
 
 /// How much a column varies.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Blank {
-    rows: u64,
     filled: u64,
     /// Hash of the only value so far; of several there is none.
     only: Option<u64>,
@@ -26,26 +26,25 @@ struct Span {
     count: u64,
     first: u64,
     last: u64,
-    /// When these rows were entered, in milliseconds since 1970.
-    since: Option<i64>,
-    until: Option<i64>,
+    /// When these rows were entered, in milliseconds since 1970, `i64::MAX` for no date.
+    since: i64,
+    until: i64,
 }
 
 impl Blank {
-    /// Takes in the next row's cell; `moment` is when the row was entered.
-    pub fn see(&mut self, cell: &[u8], moment: Option<i64>) {
-        self.rows += 1;
+    /// Takes in the cell of a row, the first is 1; `moment` is when the row was entered.
+    pub fn see(&mut self, cell: &[u8], row: u64, moment: i64) {
         if cell.is_empty() {
             return;
         }
         self.filled += 1;
         let span = &mut self.kinds[kind(cell)];
         if span.count == 0 {
-            span.first = self.rows;
+            span.first = row;
             span.since = moment;
         }
         span.count += 1;
-        span.last = self.rows;
+        span.last = row;
         span.until = moment;
         if !self.several {
             let hash = xxh3_64(cell);
@@ -60,21 +59,20 @@ impl Blank {
 
 impl Blank {
     /// S8: what changed for good in the course of the table, whose rows are in the order of their dates.
-    fn drift(&self) -> Option<String> {
+    fn drift(&self, rows: u64) -> Option<String> {
         let spans: Vec<(usize, &Span)> = self.kinds.iter().enumerate().filter(|(_, span)| span.count > 0).collect();
         let first = spans.iter().map(|(_, span)| span.first).min()?;
         let last = spans.iter().map(|(_, span)| span.last).max()?;
-        let day =
-            |word: &str, moment: Option<i64>| moment.map(|at| format!(" {word} {}", day_of(at))).unwrap_or_default();
-        let since = spans.iter().min_by_key(|(_, span)| span.first).and_then(|(_, span)| span.since);
-        let until = spans.iter().max_by_key(|(_, span)| span.last).and_then(|(_, span)| span.until);
+        let day = |word: &str, at: i64| if at == i64::MAX { String::new() } else { format!(" {word} {}", day_of(at)) };
+        let since = spans.iter().min_by_key(|(_, span)| span.first).map_or(i64::MAX, |(_, span)| span.since);
+        let until = spans.iter().max_by_key(|(_, span)| span.last).map_or(i64::MAX, |(_, span)| span.until);
         // Where it is there at all, nearly every entry has it.
         let dense = (last - first + 1) * 9 <= self.filled * 10 && self.filled >= LEAST;
         if dense && first > LEAST {
             return Some(format!("new{}: the {} entries before do not have it", day("since", since), first - 1));
         }
-        if dense && self.rows - last >= LEAST {
-            return Some(format!("gone{}: the last {} entries do not have it", day("after", until), self.rows - last));
+        if dense && rows - last >= LEAST {
+            return Some(format!("gone{}: the last {} entries do not have it", day("after", until), rows - last));
         }
         let both = |a: &Span, b: &Span| a.count >= LEAST && b.count >= LEAST && a.last < b.first;
         let change = spans
@@ -90,28 +88,62 @@ const FRAME: &[&str] = &["id", "session", "sessionName", "tag", "date", "study",
 /// Below so many entries a column says nothing about itself.
 const LEAST: u64 = 20;
 
-pub(super) fn check(table: &Facts<'_>, header: &[String], blanks: &[Blank], sink: &mut impl FnMut(&Finding<'_>)) {
+/// True for columns whose filling says something.
+fn is_plain(name: &str) -> bool {
+    !name.starts_with('_') && !FRAME.contains(&name) && !PARTICIPANT.contains(&name)
+}
+
+/// The columns of a table that these rules look at.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// With the place of each.
+    columns: Vec<(usize, Blank)>,
+    rows: u64,
+}
+
+impl Watch {
+    pub fn new(header: &[String], defined: Option<&Scale>) -> Self {
+        let wanted = |name: &str| is_plain(name) || is_free(defined, name);
+        let columns = header.iter().enumerate().filter(|(_, name)| wanted(name));
+        Self { columns: columns.map(|(at, _)| (at, Blank::default())).collect(), rows: 0 }
+    }
+
+    /// Takes in the next row; `moment` is when it was entered, `i64::MAX` for no date.
+    pub fn see(&mut self, record: &ByteRecord, moment: i64) {
+        self.rows += 1;
+        for (at, blank) in &mut self.columns {
+            blank.see(record.get(*at).unwrap_or_default(), self.rows, moment);
+        }
+    }
+}
+
+fn is_free(defined: Option<&Scale>, name: &str) -> bool {
+    defined.and_then(|scale| scale.column(name)).is_some_and(|column| column.kind == ColumnKind::FreeText)
+}
+
+pub(super) fn check(table: &Facts<'_>, header: &[String], watch: &Watch, sink: &mut impl FnMut(&Finding<'_>)) {
     let settled = table.context.study.rules.get("S6").map(|rule| rule.columns.as_slice()).unwrap_or_default();
-    for (name, blank) in header.iter().zip(blanks) {
-        let plain = !name.starts_with('_') && !FRAME.contains(&name.as_str()) && !PARTICIPANT.contains(&name.as_str());
+    let rows = watch.rows;
+    for (at, blank) in &watch.columns {
+        let name = header[*at].as_str();
+        let plain = is_plain(name);
         // The definition may say that it is meant to be so.
-        let told = settled.iter().any(|known| known == name || *known == format!("{}.{name}", table.scale));
-        if plain && !told && blank.rows >= LEAST {
-            let alike = !blank.several && blank.filled == blank.rows;
+        let told = settled.iter().any(|known| *known == name || *known == format!("{}.{name}", table.scale));
+        if plain && !told && rows >= LEAST {
+            let alike = !blank.several && blank.filled == rows;
             let message = match (blank.filled, alike) {
-                (0, _) => Some(format!("empty in all {} entries", blank.rows)),
-                (_, true) => Some(format!("the same value in all {} entries", blank.rows)),
+                (0, _) => Some(format!("empty in all {rows} entries")),
+                (_, true) => Some(format!("the same value in all {rows} entries")),
                 _ => None,
             };
             if let Some(message) = message {
                 table.find(sink, "S6", None, NOBODY, name, "", message);
             }
         }
-        if plain && let Some(message) = blank.drift() {
+        if plain && let Some(message) = blank.drift(rows) {
             table.find(sink, "S8", None, NOBODY, name, "", message);
         }
-        let free = table.defined.and_then(|scale| scale.column(name));
-        if free.is_some_and(|column| column.kind == ColumnKind::FreeText) && blank.filled > 0 {
+        if is_free(table.defined, name) && blank.filled > 0 {
             table.find(sink, "S9", None, NOBODY, name, "", format!("free text in {} entries", blank.filled));
         }
     }

@@ -1,6 +1,5 @@
 //! What the rules about several entries look at: of each entry a few numbers, and what they stand for.
 
-use super::log::Log;
 use super::{Finding, Severity, report};
 use crate::study::roster::Roster;
 use crate::study::scale::{Scale, Study};
@@ -10,14 +9,13 @@ use crate::study::schedule::Slots;
 pub struct Context<'c> {
     pub study: &'c Study,
     pub roster: &'c Roster,
-    pub log: &'c Log,
     pub slots: &'c Slots,
 }
 
 impl<'c> Context<'c> {
     #[must_use]
-    pub fn new(study: &'c Study, slots: &'c Slots, roster: &'c Roster, log: &'c Log) -> Self {
-        Self { study, roster, log, slots }
+    pub fn new(study: &'c Study, slots: &'c Slots, roster: &'c Roster) -> Self {
+        Self { study, roster, slots }
     }
 }
 
@@ -36,8 +34,6 @@ pub(crate) struct Fact {
     pub id: i64,
     /// Hash of the answers.
     pub answers: u64,
-    /// Hash of everything but the id.
-    pub whole: u64,
     /// Seconds on the page.
     pub time: f32,
 }
@@ -59,6 +55,8 @@ pub(crate) struct Facts<'t> {
     pub scale: &'t str,
     pub defined: Option<&'t Scale>,
     pub entries: Vec<Fact>,
+    /// Of each entry, the hash of everything but its id.
+    pub wholes: Vec<u64>,
     pub places: Vec<Place>,
     /// Entries that decide who may take part, with their visitors.
     pub screening: Vec<(Fact, u32)>,

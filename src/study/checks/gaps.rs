@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
+
 use super::Finding;
 use super::facts::{Fact, Facts, NOBODY};
+use crate::study::each::Each;
 use crate::study::moment::day_of;
 
 /// Somewhere an entry is missing, or is there twice.
@@ -20,29 +23,81 @@ impl Gap {
     }
 }
 
-/// What a gap falls into.
-type Of<'o> = &'o dyn Fn(&Gap) -> Option<String>;
+/// What all entries of a table fall into: what its gaps are held against.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    /// By days since 1970.
+    days: FxHashMap<i64, u64>,
+    /// By number in the study.
+    sessions: BTreeMap<usize, u64>,
+    people: Each<u64>,
+}
+
+const DAY: i64 = 86_400_000;
+
+impl Totals {
+    pub fn new(table: &Facts<'_>) -> Self {
+        let mut all = Self::default();
+        let mut places = vec![0_u64; table.places.len()];
+        for fact in &table.entries {
+            if fact.moment != i64::MAX {
+                *all.days.entry(fact.moment.div_euclid(DAY)).or_default() += 1;
+            }
+            if (fact.person as usize) < table.context.roster.people.len() {
+                *all.people.at(fact.person) += 1;
+            }
+            places[fact.place as usize] += 1;
+        }
+        for (place, count) in table.places.iter().zip(places) {
+            if let Some(session) = place.session {
+                *all.sessions.entry(session).or_default() += count;
+            }
+        }
+        all
+    }
+}
+
+/// By a value that entries share: how many.
+type Counts = BTreeMap<String, u64>;
+
+fn counts(values: impl Iterator<Item = (Option<String>, u64)>) -> Counts {
+    let mut counts = Counts::new();
+    for (value, count) in values {
+        if let Some(value) = value {
+            *counts.entry(value).or_default() += count;
+        }
+    }
+    counts
+}
 
 /// Tells when many of a table's gaps fall on one day, in one session or one condition, and its entries do not.
-pub(super) fn clusters(table: &Facts<'_>, gaps: &[Gap], sink: &mut impl FnMut(&Finding<'_>)) {
+pub(super) fn clusters(table: &Facts<'_>, gaps: &[Gap], totals: &Totals, sink: &mut impl FnMut(&Finding<'_>)) {
     let study = table.context.study;
     if (gaps.len() as f64) < study.threshold("S7", "least").max(1.0) {
         return;
     }
     let share = study.threshold("S7", "share");
-    let place = |fact: &Fact| table.places[fact.place as usize].session;
-    let all: Vec<Gap> = table.entries.iter().map(|fact| Gap::of(fact, place(fact))).collect();
-    let condition = |gap: &Gap| {
-        let person = table.context.roster.people.get(gap.person as usize)?;
-        person.conditions.last().cloned()
-    };
-    let session = |gap: &Gap| Some(study.sessions.get(gap.session?)?.name.clone());
-    let day = |gap: &Gap| (gap.moment != i64::MAX).then(|| day_of(gap.moment).to_string());
-    let views: [(&str, Of<'_>); 3] = [("date", &day), ("session", &session), ("condition", &condition)];
-    for (column, of) in views {
-        let (these, others) = (counts(gaps, of), counts(&all, of));
+    let day = |day: i64| Some(day_of(day * DAY).to_string());
+    let session = |session: usize| study.sessions.get(session).map(|session| session.name.clone());
+    let condition = |person: u32| table.context.roster.people.get(person as usize)?.conditions.last().cloned();
+    let each = |of: &dyn Fn(&Gap) -> Option<String>| counts(gaps.iter().map(|gap| (of(gap), 1)));
+    let dated = |gap: &Gap| (gap.moment != i64::MAX).then_some(gap.moment.div_euclid(DAY));
+    let views = [
+        ("date", each(&|gap| day(dated(gap)?)), counts(totals.days.iter().map(|(at, count)| (day(*at), *count)))),
+        (
+            "session",
+            each(&|gap| session(gap.session?)),
+            counts(totals.sessions.iter().map(|(at, count)| (session(*at), *count))),
+        ),
+        (
+            "condition",
+            each(&|gap| condition(gap.person)),
+            counts((0..totals.people.end()).map(|person| (condition(person), totals.people.get(person)))),
+        ),
+    ];
+    for (column, these, others) in views {
         // What everything falls into is no cluster.
-        let total: usize = others.values().sum();
+        let total: u64 = others.values().sum();
         for (value, count) in &these {
             let part = *count as f64 / gaps.len() as f64;
             let usual = others.get(value).copied().unwrap_or_default() as f64 / total.max(1) as f64;
@@ -56,12 +111,4 @@ pub(super) fn clusters(table: &Facts<'_>, gaps: &[Gap], sink: &mut impl FnMut(&F
             }
         }
     }
-}
-
-fn counts(gaps: &[Gap], of: Of<'_>) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for value in gaps.iter().filter_map(of) {
-        *counts.entry(value).or_default() += 1;
-    }
-    counts
 }

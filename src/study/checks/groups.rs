@@ -27,29 +27,49 @@ pub(super) fn strangers(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) 
     }
 }
 
-/// R4 and R5. Returns where there are second entries. Sorts the entries where they are: a large study's log has millions.
-pub(super) fn repeats(table: &mut Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> Vec<Gap> {
-    table.entries.sort_unstable_by_key(|fact| (fact.whole, fact.id));
-    for group in table.entries.chunk_by(|a, b| a.whole == b.whole).filter(|group| group.len() > 1) {
+/// The values that are there more often than `most` times, sorted. Of millions only few are, and numbers sort fast.
+fn crowded(mut values: Vec<u64>, most: usize) -> Vec<u64> {
+    values.sort_unstable();
+    values.chunk_by(|a, b| a == b).filter(|group| group.len() > most).map(|group| group[0]).collect()
+}
+
+/// Entries by these of their values.
+fn groups<'f>(facts: impl Iterator<Item = (u64, &'f Fact)>, wanted: &[u64]) -> BTreeMap<u64, Vec<&'f Fact>> {
+    let mut groups: BTreeMap<u64, Vec<&Fact>> = BTreeMap::new();
+    if !wanted.is_empty() {
+        for (value, fact) in facts.filter(|(value, _)| wanted.binary_search(value).is_ok()) {
+            groups.entry(value).or_default().push(fact);
+        }
+    }
+    groups
+}
+
+/// R4: entries that differ in nothing but their ids.
+pub(super) fn copies(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
+    let twice = crowded(table.wholes.clone(), 1);
+    for mut group in groups(table.wholes.iter().copied().zip(&table.entries), &twice).into_values() {
+        group.sort_unstable_by_key(|fact| fact.id);
         let Some(last) = group.last() else { continue };
         let ids: Vec<String> = group.iter().take(10).map(|fact| fact.id.to_string()).collect();
         let more = if group.len() > ids.len() { ", ..." } else { "" };
         let message = format!("{} entries are the same but for their ids: {}{more}", group.len(), ids.join(", "));
         table.find(sink, "R4", Some(last.id), last.person, "id", &group.len().to_string(), message);
     }
-    let keyed = table.defined.is_none_or(|scale| !scale.key.is_empty());
-    if !keyed {
+}
+
+/// R5: several entries of one participant at one place. Returns the second and further ones.
+pub(super) fn repeats(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> Vec<Gap> {
+    if table.defined.is_some_and(|scale| scale.key.is_empty()) {
         return Vec::new();
     }
     let allowed = table.defined.map_or(1, |scale| scale.times.max(1));
-    table.entries.sort_unstable_by_key(|fact| (fact.person, fact.place, fact.moment, fact.id));
-    let table = &*table;
     let place = |fact: &Fact| &table.places[fact.place as usize];
+    let key = |fact: &Fact| u64::from(fact.person) << 32 | u64::from(fact.place);
+    let known = || table.entries.iter().filter(|fact| fact.person != NOBODY && !place(fact).apart);
+    let often = crowded(known().map(key).collect(), allowed);
     let mut second = Vec::new();
-    for group in table.entries.chunk_by(|a, b| (a.person, a.place) == (b.person, b.place)) {
-        if group.len() <= allowed || group[0].person == NOBODY || place(&group[0]).apart {
-            continue;
-        }
+    for mut group in groups(known().map(|fact| (key(fact), fact)), &often).into_values() {
+        group.sort_unstable_by_key(|fact| (fact.moment, fact.id));
         let mut answers: Vec<u64> = group.iter().map(|fact| fact.answers).collect();
         answers.sort_unstable();
         answers.dedup();
@@ -59,7 +79,7 @@ pub(super) fn repeats(table: &mut Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)
         } else {
             format!(", {:.1} s on the page on average", times.iter().sum::<f32>() / times.len() as f32)
         };
-        let first = &group[0];
+        let first = group[0];
         let what = if answers.len() == 1 {
             "all alike".to_owned()
         } else {

@@ -1,8 +1,10 @@
 //! What goes wrong in real study data, and the rules that find it. They flag, and never drop.
 //!
 //! What a row shows by itself ([`cells`]) stands in its `_flags` already. Then, for one server: [`crate::study::roster::Roster`] reads who
-//! takes part, [`log::Log`] what they did by TaskLog, and [`table::examine`] each combined table against both, many at
-//! once: row by row ([`told`] says in full what flags a row has), then by groups of its [`facts`]; [`Seen`] sums up for the rules about accounts. Findings go into a sink one by one, in a fixed order per table.
+//! takes part, and each combined table is read once, many at a time ([`table::Examination`]): row by row ([`told`] says in
+//! full what flags a row has), then by groups of its [`facts`]. TaskLog is one of them; what it says of the others
+//! ([`log::Log`]) closes them at the end. [`Seen`] sums up for the rules about accounts. Findings go into a sink one by one,
+//! in a fixed order per table.
 
 pub mod accounts;
 pub mod catalogue;

@@ -1,81 +1,93 @@
 //! Rules about when and where: R10, R17, S1.
 
-use std::collections::BTreeMap;
-
 use super::Finding;
 use super::facts::{Facts, NOBODY};
 use super::gaps::Gap;
-use super::log::{Act, is_compared};
+use super::log::{Log, is_compared};
+use crate::study::each::Grid;
 
 const DAY: f64 = 86_400_000.0;
 
-/// The table's own acts: each participant's first entry at each place, by slot, person, moment.
-fn acts(table: &Facts<'_>) -> Vec<Act> {
-    let act = |fact: &super::facts::Fact| {
-        let slot = u32::try_from(table.places[fact.place as usize].slot?).ok()?;
-        (fact.person != NOBODY).then_some(Act { slot, person: fact.person, moment: fact.moment, id: fact.id })
-    };
-    let mut acts: Vec<Act> = table.entries.iter().filter_map(act).collect();
-    acts.sort_unstable();
-    acts.dedup_by_key(|act| (act.slot, act.person));
-    acts
+/// The first entry of somebody at some place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct First {
+    /// Milliseconds since 1970, `i64::MAX` for no date, `i64::MIN` for no entry.
+    moment: i64,
+    id: i64,
+}
+
+impl Default for First {
+    fn default() -> Self {
+        Self { moment: i64::MIN, id: 0 }
+    }
+}
+
+/// Each participant's first entry at each slot of a questionnaire.
+#[derive(Debug, Default)]
+pub(super) struct Firsts {
+    /// Of the schedule, in its order.
+    slots: Vec<usize>,
+    /// By place in `slots`.
+    entries: Grid<First>,
+}
+
+impl Firsts {
+    pub fn new(table: &Facts<'_>) -> Self {
+        let slots = table.context.slots.all.iter().enumerate();
+        let slots: Vec<usize> =
+            slots.filter(|(_, slot)| slot.scale.as_deref() == Some(table.scale)).map(|(number, _)| number).collect();
+        let places: Vec<Option<usize>> =
+            table.places.iter().map(|place| slots.iter().position(|slot| Some(*slot) == place.slot)).collect();
+        let mut entries = Grid::<First>::default();
+        for fact in table.entries.iter().filter(|fact| fact.person != NOBODY) {
+            let Some(place) = places[fact.place as usize] else { continue };
+            let first = entries.at(place, fact.person);
+            let this = First { moment: fact.moment, id: fact.id };
+            if first.moment == i64::MIN || this < *first {
+                *first = this;
+            }
+        }
+        Self { slots, entries }
+    }
+
+    fn at(&self, place: usize, person: u32) -> Option<First> {
+        Some(self.entries.get(place, person)).filter(|first| first.moment != i64::MIN)
+    }
 }
 
 /// S1 and R17: the table beside TaskLog. Returns where one of the two has a gap.
-pub(super) fn against_log(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> Vec<Gap> {
+pub(super) fn against_log(
+    table: &Facts<'_>,
+    firsts: &Firsts,
+    log: &Log,
+    sink: &mut impl FnMut(&Finding<'_>),
+) -> Vec<Gap> {
     let context = table.context;
     let kind = table.defined.map(|scale| scale.kind).unwrap_or_default();
-    if !context.log.found || !is_compared(kind) {
+    if !log.found || !is_compared(kind) {
         return Vec::new();
     }
-    let own = acts(table);
     let mut gaps = Vec::new();
-    let (minutes, tolerance) = (context.study.threshold("R17", "minutes"), context.study.threshold("R17", "tolerance"));
-    for (number, slot) in
-        context.slots.all.iter().enumerate().filter(|(_, slot)| slot.scale.as_deref() == Some(table.scale))
-    {
-        let wanted = u32::try_from(number).unwrap_or(u32::MAX);
-        let start = own.partition_point(|act| act.slot < wanted);
-        let own = &own[start..start + own[start..].partition_point(|act| act.slot == wanted)];
+    for (at, number) in firsts.slots.iter().enumerate() {
+        let slot = &context.slots.all[*number];
         let session = &context.study.sessions[slot.session].name;
         let place = slot.tag.as_ref().map_or_else(|| session.clone(), |tag| format!("{session}/{tag}"));
-        // Both are sorted by person: walk along both.
-        let (mut mine, mut theirs) = (own.iter().peekable(), firsts(context.log.at(number)).peekable());
-        loop {
-            let (act, logged) = match (mine.peek(), theirs.peek()) {
-                (None, None) => break,
-                (Some(act), Some(logged)) if act.person == logged.person => (mine.next(), theirs.next()),
-                (Some(act), Some(logged)) if act.person < logged.person => (mine.next(), None),
-                (Some(_), None) => (mine.next(), None),
-                (_, Some(_)) => (None, theirs.next()),
-            };
-            match (act, logged) {
-                (Some(act), Some(logged)) => {
-                    if act.moment == i64::MAX || logged.moment == i64::MAX {
-                        continue;
-                    }
-                    let apart = (act.moment - logged.moment) as f64 / 60_000.0;
-                    if (apart.abs() - minutes).abs() <= tolerance {
-                        let message = format!(
-                            "TaskLog has it {:.0} minutes {}",
-                            apart.abs(),
-                            if apart > 0.0 { "earlier" } else { "later" }
-                        );
-                        table.find(sink, "R17", Some(act.id), act.person, "date", &place, message);
-                    }
-                }
-                (Some(act), None) => {
+        for person in 0..firsts.entries.end(at).max(log.end(*number)) {
+            let session = Some(slot.session);
+            match (firsts.at(at, person), log.first(*number, person)) {
+                (Some(own), Some(logged)) => apart(table, own, logged, person, &place, sink),
+                (Some(own), None) => {
                     // Whom the roster does not have, TaskLog cannot have.
-                    if (act.person as usize) < context.roster.people.len() {
+                    if (person as usize) < context.roster.people.len() {
                         let message = "the table has it, TaskLog has not".to_owned();
-                        table.find(sink, "S1", Some(act.id), act.person, "session", &place, message);
-                        gaps.push(Gap { person: act.person, moment: act.moment, session: Some(slot.session) });
+                        table.find(sink, "S1", Some(own.id), person, "session", &place, message);
+                        gaps.push(Gap { person, moment: own.moment, session });
                     }
                 }
-                (None, Some(logged)) => {
+                (None, Some(moment)) => {
                     let message = "TaskLog has it, the table has not".to_owned();
-                    table.find(sink, "S1", None, logged.person, "session", &place, message);
-                    gaps.push(Gap { person: logged.person, moment: logged.moment, session: Some(slot.session) });
+                    table.find(sink, "S1", None, person, "session", &place, message);
+                    gaps.push(Gap { person, moment, session });
                 }
                 (None, None) => {}
             }
@@ -84,38 +96,63 @@ pub(super) fn against_log(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)
     gaps
 }
 
-/// Each person's first act.
-fn firsts(acts: &[Act]) -> impl Iterator<Item = &Act> {
-    acts.chunk_by(|a, b| a.person == b.person).filter_map(<[Act]>::first)
+/// R17: both have it, with the distance that a clock of another zone makes.
+fn apart(table: &Facts<'_>, own: First, logged: i64, person: u32, place: &str, sink: &mut impl FnMut(&Finding<'_>)) {
+    if own.moment == i64::MAX || logged == i64::MAX || own.moment == logged {
+        return;
+    }
+    let study = table.context.study;
+    let (minutes, tolerance) = (study.threshold("R17", "minutes"), study.threshold("R17", "tolerance"));
+    let apart = (own.moment - logged) as f64 / 60_000.0;
+    if (apart.abs() - minutes).abs() <= tolerance {
+        let direction = if apart > 0.0 { "earlier" } else { "later" };
+        let message = format!("TaskLog has it {:.0} minutes {direction}", apart.abs());
+        table.find(sink, "R17", Some(own.id), person, "date", place, message);
+    }
+}
+
+/// Somebody's first entry in a session.
+#[derive(Debug, Clone, Copy)]
+struct Act {
+    person: u32,
+    session: usize,
+    moment: i64,
+    id: i64,
 }
 
 /// R10: each participant's way through the sessions that have this questionnaire.
-pub(super) fn sessions(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
-    let context = table.context;
-    let mut scheduled: Vec<usize> = context
-        .slots
-        .all
-        .iter()
-        .filter(|slot| slot.scale.as_deref() == Some(table.scale))
-        .map(|slot| slot.session)
-        .collect();
-    scheduled.dedup();
-    if scheduled.len() < 2 {
+pub(super) fn sessions(table: &Facts<'_>, firsts: &Firsts, log: &Log, sink: &mut impl FnMut(&Finding<'_>)) {
+    let all = &table.context.slots.all;
+    // Of each session the places in the table's slots: the schedule has them one behind the other.
+    let places: Vec<usize> = (0..firsts.slots.len()).collect();
+    let session_of = |place: usize| all[firsts.slots[place]].session;
+    let sessions: Vec<(usize, &[usize])> =
+        places.chunk_by(|a, b| session_of(*a) == session_of(*b)).map(|group| (session_of(group[0]), group)).collect();
+    if sessions.len() < 2 {
         return;
     }
-    let session_of = |slot: u32| context.slots.all[slot as usize].session;
-    let mut own = acts(table);
-    own.sort_unstable_by_key(|act| (act.person, session_of(act.slot), act.moment));
-    own.dedup_by_key(|act| (act.person, session_of(act.slot)));
-    let logged = logged_order(table, &scheduled);
-    for person in own.chunk_by(|a, b| a.person == b.person) {
-        gap(table, &scheduled, person, sink);
-        if !backwards(table, person, sink) {
-            too_soon(table, person, sink);
+    let scheduled: Vec<usize> = sessions.iter().map(|(session, _)| *session).collect();
+    let end = places.iter().map(|place| firsts.entries.end(*place)).max().unwrap_or_default();
+    let (mut own, mut logged) = (Vec::new(), Vec::new());
+    for person in 0..end {
+        own.clear();
+        logged.clear();
+        for (session, places) in &sessions {
+            if let Some(first) = places.iter().filter_map(|place| firsts.at(*place, person)).min() {
+                own.push(Act { person, session: *session, moment: first.moment, id: first.id });
+            }
+            let first = places.iter().filter_map(|place| log.first(firsts.slots[*place], person)).min();
+            logged.extend(first.filter(|moment| *moment != i64::MAX).map(|moment| (moment, *session)));
         }
-        if let Some(order) = logged.get(&person[0].person) {
-            unlike_log(table, person, order, sink);
+        if own.is_empty() {
+            continue;
         }
+        gap(table, &scheduled, &own, sink);
+        if !backwards(table, &own, sink) {
+            too_soon(table, &own, sink);
+        }
+        logged.sort_unstable();
+        unlike_log(table, &own, &logged, sink);
     }
 }
 
@@ -125,13 +162,12 @@ fn name<'t>(table: &'t Facts<'_>, session: usize) -> &'t str {
 
 /// A session without entry between two that have one.
 fn gap(table: &Facts<'_>, scheduled: &[usize], person: &[Act], sink: &mut impl FnMut(&Finding<'_>)) {
-    let session_of = |act: &Act| table.context.slots.all[act.slot as usize].session;
-    let (Some(first), Some(last)) = (person.first().map(session_of), person.last().map(session_of)) else { return };
-    let between = scheduled.iter().filter(|session| (first..last).contains(*session));
-    for session in between.filter(|session| !person.iter().any(|act| session_of(act) == **session)) {
-        let after = person.iter().find(|act| session_of(act) > *session);
-        let message = format!("no entry between {} and {}", name(table, first), name(table, last));
-        table.find(sink, "R10", after.map(|act| act.id), person[0].person, "session", name(table, *session), message);
+    let (Some(first), Some(last)) = (person.first(), person.last()) else { return };
+    let between = scheduled.iter().filter(|session| (first.session..last.session).contains(*session));
+    for session in between.filter(|session| !person.iter().any(|act| act.session == **session)) {
+        let after = person.iter().find(|act| act.session > *session);
+        let message = format!("no entry between {} and {}", name(table, first.session), name(table, last.session));
+        table.find(sink, "R10", after.map(|act| act.id), first.person, "session", name(table, *session), message);
     }
 }
 
@@ -141,9 +177,8 @@ fn backwards(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'
     for pair in person.windows(2) {
         let [before, after] = pair else { continue };
         if after.moment < before.moment && before.moment != i64::MAX {
-            let session = |act: &Act| name(table, table.context.slots.all[act.slot as usize].session);
-            let message = format!("dated before {}", session(before));
-            table.find(sink, "R10", Some(after.id), after.person, "date", session(after), message);
+            let message = format!("dated before {}", name(table, before.session));
+            table.find(sink, "R10", Some(after.id), after.person, "date", name(table, after.session), message);
             found = true;
         }
     }
@@ -152,16 +187,15 @@ fn backwards(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'
 
 /// Two sessions closer than the schedule lets anybody go.
 fn too_soon(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'_>)) {
-    let context = table.context;
-    let slack = context.study.threshold("R10", "slack_days");
+    let study = table.context.study;
+    let slack = study.threshold("R10", "slack_days");
     for pair in person.windows(2) {
         let [before, after] = pair else { continue };
         if before.moment == i64::MAX || after.moment == i64::MAX {
             continue;
         }
-        let [from, to] = [before, after].map(|act| context.slots.all[act.slot as usize].session);
-        let least: f64 =
-            context.study.sessions[from + 1..=to].iter().map(|session| session.gap_days.unwrap_or_default()).sum();
+        let (from, to) = (before.session, after.session);
+        let least: f64 = study.sessions[from + 1..=to].iter().map(|session| session.gap_days.unwrap_or_default()).sum();
         let days = (after.moment - before.moment) as f64 / DAY;
         if least > 0.0 && days < least - slack {
             let message = format!("{days:.1} days after {}, the schedule asks for {least}", name(table, from));
@@ -170,36 +204,16 @@ fn too_soon(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'_
     }
 }
 
-/// In which order TaskLog has each participant's sessions of this questionnaire.
-fn logged_order(table: &Facts<'_>, scheduled: &[usize]) -> BTreeMap<u32, Vec<usize>> {
-    let context = table.context;
-    let mut firsts: BTreeMap<u32, BTreeMap<usize, i64>> = BTreeMap::new();
-    for (number, slot) in
-        context.slots.all.iter().enumerate().filter(|(_, slot)| slot.scale.as_deref() == Some(table.scale))
-    {
-        for act in context.log.at(number).iter().filter(|act| act.moment != i64::MAX) {
-            let moment = firsts.entry(act.person).or_default().entry(slot.session).or_insert(act.moment);
-            *moment = (*moment).min(act.moment);
-        }
-    }
-    let sorted = |sessions: BTreeMap<usize, i64>| {
-        let mut order: Vec<usize> = sessions.keys().copied().filter(|session| scheduled.contains(session)).collect();
-        order.sort_by_key(|session| (sessions[session], *session));
-        order
-    };
-    firsts.into_iter().map(|(person, sessions)| (person, sorted(sessions))).collect()
-}
-
 /// The table's order by date against TaskLog's, over the sessions that both have.
-fn unlike_log(table: &Facts<'_>, person: &[Act], logged: &[usize], sink: &mut impl FnMut(&Finding<'_>)) {
-    let session_of = |act: &Act| table.context.slots.all[act.slot as usize].session;
-    let mut own: Vec<&Act> = person.iter().filter(|act| act.moment != i64::MAX).collect();
-    own.sort_by_key(|act| (act.moment, session_of(act)));
-    let own: Vec<&Act> = own.into_iter().filter(|act| logged.contains(&session_of(act))).collect();
-    let theirs = logged.iter().copied().filter(|session| own.iter().any(|act| session_of(act) == *session));
-    let differs = own.iter().zip(theirs).find(|(act, session)| session_of(act) != *session);
-    if let Some((act, session)) = differs {
-        let message = format!("by date this is {}, by TaskLog {}", name(table, session_of(act)), name(table, session));
-        table.find(sink, "R10", Some(act.id), act.person, "session", name(table, session_of(act)), message);
+fn unlike_log(table: &Facts<'_>, person: &[Act], logged: &[(i64, usize)], sink: &mut impl FnMut(&Finding<'_>)) {
+    let has = |session: usize| logged.iter().any(|(_, logged)| *logged == session);
+    let mut own: Vec<&Act> = person.iter().filter(|act| act.moment != i64::MAX && has(act.session)).collect();
+    // Whose sessions follow each other in both agrees; that is nearly everyone.
+    own.sort_by_key(|act| (act.moment, act.session));
+    let theirs = logged.iter().map(|(_, session)| *session);
+    let theirs = theirs.filter(|session| own.iter().any(|act| act.session == *session));
+    if let Some((act, session)) = own.iter().zip(theirs).find(|(act, session)| act.session != *session) {
+        let message = format!("by date this is {}, by TaskLog {}", name(table, act.session), name(table, session));
+        table.find(sink, "R10", Some(act.id), act.person, "session", name(table, act.session), message);
     }
 }

@@ -1,16 +1,21 @@
 //! One combined table against the roster, TaskLog and the schedule: read once, then judged by groups.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use csv::ByteRecord;
+use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cells::undecrypted;
-use super::columns::{self, Blank};
+use super::columns::{self, Watch};
 pub use super::facts::Context;
 use super::facts::{Fact, Facts, NOBODY, Place};
-use super::{Finding, Seen, gaps, groups, order};
-use crate::study::moment;
+use super::gaps::{self, Gap, Totals};
+use super::log::Log;
+use super::order::{self, Firsts};
+use super::{Finding, Seen, groups};
+use crate::study::labels::Labels;
+use crate::study::moment::{self, Moment};
 use crate::study::name::ScaleName;
 use crate::study::row::{cell, filled};
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
@@ -31,8 +36,8 @@ pub(super) struct Columns {
     pub first_seen: Option<usize>,
     pub same: Option<usize>,
     condition: Option<usize>,
-    answers: Vec<usize>,
-    others: Vec<usize>,
+    answers: Vec<Range<usize>>,
+    others: Vec<Range<usize>>,
 }
 
 /// Columns that belong to the entry and not to its answers.
@@ -67,25 +72,66 @@ impl Columns {
             first_seen: at(&["_first_seen"]),
             same: at(&["_n_same_id"]),
             condition: condition.filter(|at| !own(at) && kind != ScaleKind::Participants),
-            answers: plain().filter(|at| is_answer(&header[*at])).collect(),
-            others: plain().filter(|at| !is_answer(&header[*at])).collect(),
+            answers: runs(plain().filter(|at| is_answer(&header[*at]))),
+            others: runs(plain().filter(|at| !is_answer(&header[*at]))),
         }
     }
+}
+
+/// Columns that follow each other, together.
+fn runs(columns: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for at in columns {
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end += 1,
+            _ => runs.push(at..at + 1),
+        }
+    }
+    runs
+}
+
+/// A hash of some columns' cells: of their texts in one piece, and of where each ends.
+fn hash(record: &ByteRecord, runs: &[Range<usize>], seed: u64) -> u64 {
+    runs.iter().fold(seed, |seed, run| {
+        let (Some(first), Some(last)) = (record.range(run.start), record.range(run.end - 1)) else { return seed };
+        let ends = run
+            .clone()
+            .filter_map(|at| record.range(at))
+            .fold(seed, |ends, cell| (ends ^ cell.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
+        xxh3_64_with_seed(&record.as_slice()[first.start..last.end], ends)
+    })
+}
+
+/// Whose an entry is, of those that the roster has, and when it was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    pub person: Option<u32>,
+    pub moment: Option<Moment>,
 }
 
 /// A combined table while it is read, row by row; what its rows show together is told at the end.
 pub struct Examination<'t> {
     pub(super) at: Columns,
-    pub(super) header: &'t [String],
+    pub(super) header: Vec<String>,
     pub(super) kind: ScaleKind,
     pub(super) facts: Facts<'t>,
     seen: Seen,
-    blanks: Vec<Blank>,
-    places: HashMap<Vec<u8>, u32>,
-    visitors: HashMap<Vec<u8>, u32>,
-    strangers: HashMap<Vec<u8>, u32>,
+    watch: Watch,
+    places: Labels,
+    visitors: FxHashMap<Vec<u8>, u32>,
+    strangers: FxHashMap<Vec<u8>, u32>,
     /// Tables of days without a raw file, each told once.
     pub(super) adopted: Vec<Vec<u8>>,
+}
+
+/// A table that was read and judged by itself. What TaskLog says is still to come: it is read meanwhile.
+pub struct Examined<'t> {
+    facts: Facts<'t>,
+    header: Vec<String>,
+    watch: Watch,
+    seen: Seen,
+    /// Of tables whose entries stand alone there is nothing more to tell.
+    open: Option<(Firsts, Vec<Gap>, Totals)>,
 }
 
 pub(super) fn text(cell: &[u8]) -> &str {
@@ -94,89 +140,88 @@ pub(super) fn text(cell: &[u8]) -> &str {
 
 impl<'t> Examination<'t> {
     #[must_use]
-    pub fn new(context: &'t Context<'t>, scale: &'t str, header: &'t [String]) -> Self {
+    pub fn new(context: &'t Context<'t>, scale: &'t str, header: Vec<String>) -> Self {
         let defined = ScaleName::new(scale).ok().and_then(|name| context.study.scales.get(&name));
         let kind = defined.map(|scale| scale.kind).unwrap_or_default();
         Self {
-            at: Columns::new(context, defined, kind, header),
-            blanks: vec![Blank::default(); header.len()],
+            at: Columns::new(context, defined, kind, &header),
+            watch: Watch::new(&header, defined),
             facts: Facts {
                 context,
                 scale,
                 defined,
                 entries: Vec::new(),
+                wholes: Vec::new(),
                 places: Vec::new(),
                 screening: Vec::new(),
                 visitors: Vec::new(),
                 strangers: Vec::new(),
             },
             seen: Seen { last: vec![None; context.roster.people.len()], now: None },
-            places: HashMap::new(),
-            visitors: HashMap::new(),
-            strangers: HashMap::new(),
+            places: Labels::default(),
+            visitors: FxHashMap::default(),
+            strangers: FxHashMap::default(),
             adopted: Vec::new(),
             header,
             kind,
         }
     }
 
-    /// Takes in the next row.
-    pub fn row(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) {
-        if cell(record, self.at.current) != b"false" {
-            self.entry(record, sink);
-        }
+    /// Takes in the next row; tells whose and when, unless it is an older version of an entry.
+    pub fn row(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) -> Option<Stamp> {
+        (cell(record, self.at.current) != b"false").then(|| self.entry(record, sink))
     }
 
     /// Tells what the rows show together.
-    pub fn finish(self, sink: &mut impl FnMut(&Finding<'_>)) -> Seen {
-        let Self { mut facts, seen, blanks, kind, header, .. } = self;
+    pub fn judge(self, sink: &mut impl FnMut(&Finding<'_>)) -> Examined<'t> {
+        let Self { mut facts, seen, watch, kind, header, .. } = self;
         groups::strangers(&facts, sink);
         if kind == ScaleKind::Trials {
             facts.find(sink, "R6", None, NOBODY, "", "", "only ids are checked".to_owned());
-        } else {
-            let mut gaps = groups::repeats(&mut facts, sink);
-            groups::screening(&facts, sink);
-            groups::bots(&facts, sink);
-            gaps.extend(order::against_log(&facts, sink));
-            order::sessions(&facts, sink);
-            gaps::clusters(&facts, &gaps, sink);
+            return Examined { facts, header, watch, seen, open: None };
         }
-        columns::check(&facts, header, &blanks, sink);
-        seen
+        groups::copies(&facts, sink);
+        facts.wholes = Vec::new();
+        let gaps = groups::repeats(&facts, sink);
+        groups::screening(&facts, sink);
+        groups::bots(&facts, sink);
+        let open = Some((Firsts::new(&facts), gaps, Totals::new(&facts)));
+        // All tables wait for TaskLog together: without their entries.
+        facts.entries = Vec::new();
+        facts.screening = Vec::new();
+        Examined { facts, header, watch, seen, open }
     }
 
-    fn entry(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) {
-        let moment = moment::millis(text(cell(record, self.at.date)));
+    fn entry(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) -> Stamp {
+        let moment = Moment::read(cell(record, self.at.date));
+        let millis = moment.map(|moment| moment.millis);
         let id = text(cell(record, self.at.id)).parse().unwrap_or(i64::MAX);
         let person = self.person(record, id, sink);
         if person != NOBODY {
             self.condition(record, person, sink);
         }
-        self.seen.now = self.seen.now.max(moment);
-        if let Some(last) = self.seen.last.get_mut(person as usize) {
-            *last = (*last).max(moment);
+        self.seen.now = self.seen.now.max(millis);
+        let last = self.seen.last.get_mut(person as usize);
+        let stamp = Stamp { person: last.is_some().then_some(person), moment };
+        if let Some(last) = last {
+            *last = (*last).max(millis);
         }
         let flags = cell(record, self.at.flags);
         if !flags.is_empty() {
-            self.flags(record, text(flags), person, moment, sink);
+            self.flags(record, text(flags), person, millis, sink);
         }
-        for (blank, cell) in self.blanks.iter_mut().zip(record) {
-            blank.see(cell, moment);
-        }
+        let at = millis.unwrap_or(i64::MAX);
+        self.watch.see(record, at);
         if self.kind == ScaleKind::Trials {
-            return;
+            return stamp;
         }
-        let hash = |seed, columns: &[usize]| {
-            columns.iter().fold(seed, |hash, at| xxh3_64_with_seed(record.get(*at).unwrap_or_default(), hash))
-        };
-        let answers = hash(0, &self.at.answers);
+        let answers = hash(record, &self.at.answers, 0);
         let fact = Fact {
             person,
             place: self.place(record),
-            moment: moment.unwrap_or(i64::MAX),
+            moment: at,
             id,
             answers,
-            whole: hash(answers, &self.at.others),
             time: text(cell(record, self.at.time)).parse().unwrap_or(f32::NAN),
         };
         let session = text(cell(record, self.at.session));
@@ -185,6 +230,8 @@ impl<'t> Examination<'t> {
             self.facts.screening.push((fact, visitor));
         }
         self.facts.entries.push(fact);
+        self.facts.wholes.push(hash(record, &self.at.others, answers));
+        stamp
     }
 
     fn person(&mut self, record: &ByteRecord, id: i64, sink: &mut impl FnMut(&Finding<'_>)) -> u32 {
@@ -239,14 +286,9 @@ impl<'t> Examination<'t> {
     }
 
     fn place(&mut self, record: &ByteRecord) -> u32 {
-        let mut key = Vec::with_capacity(32);
-        for at in &self.at.key {
-            key.extend_from_slice(record.get(*at).unwrap_or_default());
-            key.push(b'/');
-        }
-        key.pop();
-        if let Some(place) = self.places.get(&key) {
-            return *place;
+        let key = || self.at.key.iter().map(|at| record.get(*at).unwrap_or_default());
+        if let Some(place) = self.places.find(key()) {
+            return place;
         }
         let context = self.facts.context;
         let session = text(cell(record, self.at.session));
@@ -255,10 +297,10 @@ impl<'t> Examination<'t> {
         let slot = context.slots.of_entry(self.facts.scale, session, tag);
         let apart = context.study.is_screening(self.facts.scale, session)
             || context.study.special_sessions.iter().any(|special| special == session);
-        let place = Place { text: String::from_utf8_lossy(&key).into_owned(), session: number, slot, apart };
+        let text = String::from_utf8_lossy(&key().collect::<Vec<_>>().join(&b'/')).into_owned();
         let at = u32::try_from(self.facts.places.len()).unwrap_or(u32::MAX);
-        self.facts.places.push(place);
-        self.places.insert(key, at);
+        self.facts.places.push(Place { text, session: number, slot, apart });
+        self.places.learn(at);
         at
     }
 
@@ -274,5 +316,19 @@ impl<'t> Examination<'t> {
         self.facts.visitors.push(text(key).to_owned());
         self.visitors.insert(key.to_vec(), at);
         at
+    }
+}
+
+impl Examined<'_> {
+    /// Tells what the table shows beside TaskLog.
+    pub fn finish(self, log: &Log, sink: &mut impl FnMut(&Finding<'_>)) -> Seen {
+        let Self { facts, header, watch, seen, open } = self;
+        if let Some((firsts, mut gaps, totals)) = open {
+            gaps.extend(order::against_log(&facts, &firsts, log, sink));
+            order::sessions(&facts, &firsts, log, sink);
+            gaps::clusters(&facts, &gaps, &totals, sink);
+        }
+        columns::check(&facts, &header, &watch, sink);
+        seen
     }
 }

@@ -13,8 +13,8 @@ use std::path::Path;
 
 use super::catalogue::RULES;
 use super::cells::{Row, RowRules, Undecrypted};
-use super::log::Log;
-use super::table::{Context, Examination};
+use super::log::{Diary, Log};
+use super::table::{Context, Examination, Stamp};
 use super::*;
 use crate::config::error::{Problems, Source};
 use crate::study::moment;
@@ -159,9 +159,9 @@ impl Lab {
         }
         roster.hear(&listed);
         let slots = Slots::new(study);
-        let log = path("TaskLog").map(|path| Log::read(&slots, &roster, &path).unwrap()).unwrap_or_default();
-        let context = Context::new(study, &slots, &roster, &log);
+        let context = Context::new(study, &slots, &roster);
         let (mut lines, mut seen) = (Vec::new(), Seen::default());
+        let (mut examined, mut log) = (Vec::new(), Log::default());
         let mut sink = |f: &Finding<'_>| {
             let mut line = String::new();
             write!(line, "{} {} {} {} {} {} {}", f.rule, f.scale, f.id, f.participant, f.column, f.value, f.message)
@@ -171,11 +171,22 @@ impl Lab {
         for name in self.tables.keys() {
             let mut reader = csv::Reader::from_path(path(name).unwrap()).unwrap();
             let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
-            let mut examination = Examination::new(&context, name, &header);
+            let mut diary = Diary::new(&slots, &header);
+            let mut examination = Examination::new(&context, name, header);
             for record in reader.byte_records() {
-                examination.row(&record.unwrap(), &mut sink);
+                let record = record.unwrap();
+                let stamp = examination.row(&record, &mut sink);
+                if let Some(Stamp { person: Some(person), moment }) = stamp {
+                    diary.row(&record, person, moment);
+                }
             }
-            seen.merge(&examination.finish(&mut sink));
+            if *name == "TaskLog" {
+                log = diary.close();
+            }
+            examined.push(examination.judge(&mut sink));
+        }
+        for examined in examined {
+            seen.merge(&examined.finish(&log, &mut sink));
         }
         super::accounts::check(&roster, study, "People", &seen.last, seen.now, &mut sink);
         lines
