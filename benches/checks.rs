@@ -25,6 +25,10 @@ use mtdata::study::scale::Study;
 use mtdata::study::schedule::Slots;
 use rayon::prelude::*;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SCALES: usize = 60;
 const PEOPLE: usize = 10_000;
 const SESSIONS: usize = 12;
@@ -151,17 +155,22 @@ fn check<'c>(study: &Study, context: &'c Context<'c>, name: &'c str, path: &Path
     let dated = moment::COLUMNS.iter().find_map(|name| own.iter().position(|column| column == name));
     let mut diary = Diary::new(context.slots, &header);
     let mut examination = Examination::new(context, name, header);
-    let (mut found, mut flagged) = (0, 0);
+    let (mut found, mut flagged, mut begun) = (0, 0, false);
     let mut sink = |_: &Finding<'_>| found += 1;
     let mut flags = String::new();
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record)? {
-        let cells: Vec<&[u8]> = record.iter().take(own.len()).collect();
+        if !begun {
+            examination.expect(fs::metadata(path)?.len(), &record);
+            begun = true;
+        }
+        let mut cells: [&[u8]; 32] = [&[]; 32];
+        for (cell, own) in cells[..own.len()].iter_mut().zip(&record) {
+            *cell = own;
+        }
+        let cells = &cells[..own.len()];
         flags.clear();
-        rules.flags(
-            &Row { cells: &cells, dated: dated.is_some_and(|at| !cells[at].is_empty()), closed: &[] },
-            &mut flags,
-        );
+        rules.flags(&Row { cells, dated: dated.is_some_and(|at| !cells[at].is_empty()), closed: &[] }, &mut flags);
         flagged += usize::from(!flags.is_empty());
         let stamp = examination.row(&record, &mut sink);
         if let Some(Stamp { person: Some(person), moment }) = stamp.filter(|_| name == "TaskLog") {

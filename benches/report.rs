@@ -21,6 +21,10 @@ use mtdata::report::{files, page};
 use mtdata::study::discretion::Discretion;
 use rayon::prelude::*;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PARTICIPANTS: u32 = 10_000;
 const SCALES: u32 = 60;
 const SESSIONS: u32 = 12;

@@ -69,8 +69,8 @@ pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> R
         }
         let session = filled(&record, &at.session);
         let number = labels.find([session]).unwrap_or_else(|| {
-            let (number, text) = (sessions.len(), String::from_utf8_lossy(session).into_owned());
-            sessions.push((slots.session(&text).unwrap_or(usize::MAX), text));
+            let (number, name) = (sessions.len(), String::from_utf8_lossy(session).into_owned());
+            sessions.push((slots.session(&name).unwrap_or(usize::MAX), name));
             values.push(vec![Vec::new(); scores.len()]);
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             labels.learn(number);

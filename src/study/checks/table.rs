@@ -167,6 +167,17 @@ impl<'t> Examination<'t> {
         }
     }
 
+    /// Makes room for the rows of a table of so many bytes, by the size of its first: growing step by step would move
+    /// millions of entries again and again.
+    pub fn expect(&mut self, bytes: u64, first: &ByteRecord) {
+        let row = first.as_slice().len() + first.len();
+        let rows = usize::try_from(bytes).unwrap_or_default() / row.max(1);
+        if self.kind != ScaleKind::Trials {
+            self.facts.entries.reserve(rows);
+            self.facts.wholes.reserve(rows);
+        }
+    }
+
     /// Takes in the next row; tells whose and when, unless it is an older version of an entry.
     pub fn row(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) -> Option<Stamp> {
         (cell(record, self.at.current) != b"false").then(|| self.entry(record, sink))
