@@ -154,16 +154,12 @@ fn check<'c>(study: &Study, context: &'c Context<'c>, name: &'c str, path: &Path
     let rules = RowRules::new(study, name, defined, &own);
     let dated = moment::COLUMNS.iter().find_map(|name| own.iter().position(|column| column == name));
     let mut diary = Diary::new(context.slots, &header);
-    let mut examination = Examination::new(context, name, header);
-    let (mut found, mut flagged, mut begun) = (0, 0, false);
+    let mut examination = Examination::new(context, name, header).expecting(fs::metadata(path)?.len());
+    let (mut found, mut flagged) = (0, 0);
     let mut sink = |_: &Finding<'_>| found += 1;
     let mut flags = String::new();
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record)? {
-        if !begun {
-            examination.expect(fs::metadata(path)?.len(), &record);
-            begun = true;
-        }
         let mut cells: [&[u8]; 32] = [&[]; 32];
         for (cell, own) in cells[..own.len()].iter_mut().zip(&record) {
             *cell = own;

@@ -109,9 +109,3 @@ pub fn entry_ids(path: &Path) -> Result<Vec<i64>, csv::Error> {
     }
     Ok(ids)
 }
-
-/// The first of some columns that a row fills.
-#[must_use]
-pub fn filled<'r>(record: &'r StringRecord, columns: &[usize]) -> &'r str {
-    columns.iter().filter_map(|&column| record.get(column)).find(|cell| !cell.is_empty()).unwrap_or_default()
-}

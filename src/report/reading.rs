@@ -159,14 +159,9 @@ fn table<'r>(
     let columns: Vec<String> = header.iter().map(str::to_owned).collect();
     let mut pass = Pass::new(setting, &header);
     let mut diary = is_log.then(|| Diary::new(context.slots, &columns));
-    let mut examination = Examination::new(context, setting.scale, columns);
-    let (size, mut begun) = (path.metadata()?.len(), false);
+    let mut examination = Examination::new(context, setting.scale, columns).expecting(path.metadata()?.len());
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record)? {
-        if !begun {
-            examination.expect(size, &record);
-            begun = true;
-        }
         let stamp = examination.row(&record, &mut |finding| sink.add(finding));
         pass.row(&record, stamp);
         if let (Some(diary), Some(Stamp { person: Some(person), moment })) = (&mut diary, stamp) {

@@ -122,6 +122,8 @@ pub struct Examination<'t> {
     strangers: FxHashMap<Vec<u8>, u32>,
     /// Tables of days without a raw file, each told once.
     pub(super) adopted: Vec<Vec<u8>>,
+    /// Of the whole table, until its first row.
+    bytes: Option<usize>,
 }
 
 /// A table that was read and judged by itself. What TaskLog says is still to come: it is read meanwhile.
@@ -162,16 +164,22 @@ impl<'t> Examination<'t> {
             visitors: FxHashMap::default(),
             strangers: FxHashMap::default(),
             adopted: Vec::new(),
+            bytes: None,
             header,
             kind,
         }
     }
 
-    /// Makes room for the rows of a table of so many bytes, by the size of its first: growing step by step would move
-    /// millions of entries again and again.
-    pub fn expect(&mut self, bytes: u64, first: &ByteRecord) {
-        let row = first.as_slice().len() + first.len();
-        let rows = usize::try_from(bytes).unwrap_or_default() / row.max(1);
+    /// Says how many bytes the table has: by them and its first row there is room for all its entries at once. Growing
+    /// step by step would move millions of them again and again.
+    #[must_use]
+    pub fn expecting(mut self, bytes: u64) -> Self {
+        self.bytes = usize::try_from(bytes).ok();
+        self
+    }
+
+    fn make_room(&mut self, bytes: usize, first: &ByteRecord) {
+        let rows = bytes / (first.as_slice().len() + first.len()).max(1);
         if self.kind != ScaleKind::Trials {
             self.facts.entries.reserve(rows);
             self.facts.wholes.reserve(rows);
@@ -180,6 +188,9 @@ impl<'t> Examination<'t> {
 
     /// Takes in the next row; tells whose and when, unless it is an older version of an entry.
     pub fn row(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) -> Option<Stamp> {
+        if let Some(bytes) = self.bytes.take() {
+            self.make_room(bytes, record);
+        }
         (cell(record, self.at.current) != b"false").then(|| self.entry(record, sink))
     }
 
