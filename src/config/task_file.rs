@@ -27,8 +27,17 @@ pub struct Unlinked {
 const AXES: [&str; 3] = ["server", "scale", "date"];
 
 /// What ships with mtdata makes these; nothing else may.
-const RESERVED_FOLDERS: [&str; 8] =
-    ["raw_data", "active_data", "quarantine", "combined", "scored", "wide", "study", "deletions.jsonl"];
+const RESERVED_FOLDERS: [&str; 9] = [
+    "raw_data",
+    "active_data",
+    "quarantine",
+    "combined",
+    "scored",
+    "wide",
+    "study",
+    "deletions.jsonl",
+    "receipts.jsonl",
+];
 const RESERVED_REPORTS: [&str; 11] = [
     "index.html",
     "questionnaires.csv",

@@ -302,6 +302,20 @@ pub fn unconfirmed(folder: &ServerFolder) -> io::Result<(u64, Option<DateTime<Ut
     Ok((waiting.len() as u64, waiting.into_values().min()))
 }
 
+/// Entries of a scale that were to be deleted and were not seen to be gone since.
+///
+/// # Errors
+/// Whatever the file system says, except that there is no ledger yet.
+pub fn waiting(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet<Identity>> {
+    let mut waiting = HashSet::new();
+    each_line(folder, Some(scale), 0, |line, identity| match line.step {
+        Step::Intended => drop(waiting.insert(identity)),
+        Step::Sent | Step::Failed => {}
+        Step::Confirmed => drop(waiting.remove(&identity)),
+    })?;
+    Ok(waiting)
+}
+
 /// Entries of a scale that the ledger knows to be gone from the server.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ pub mod place;
 pub mod plain;
 pub mod raw;
 pub mod raw_file;
+pub mod receipts;
 pub mod received;
 pub mod rows;
 pub mod sorting;

@@ -21,6 +21,8 @@ pub struct Notes {
     pub shortfall: u64,
     /// So many archived entries of a table that is never emptied were no longer there.
     pub vanished: u64,
+    /// So many entries stayed on the server that were to be deleted, by the last receipt.
+    pub pending: u64,
 }
 
 impl Notes {

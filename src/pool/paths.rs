@@ -84,6 +84,12 @@ impl ServerFolder {
     pub fn deletions(&self) -> PathBuf {
         self.0.join("deletions.jsonl")
     }
+
+    /// What became of each answer.
+    #[must_use]
+    pub fn receipts(&self) -> PathBuf {
+        self.0.join("receipts.jsonl")
+    }
 }
 
 /// How dates are written in file names.

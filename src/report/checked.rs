@@ -97,12 +97,12 @@ pub fn conclude(
     sink.done().map_err(|error| (spool, error.into()))
 }
 
-/// L1: archived against combined, day by day, and combined against scored.
+/// L1: received against stored, and archived against combined, day by day; combined against scored.
 fn add_up(sources: &Sources<'_>, books: &Books, tables: &[Tally], scored: &[Scored], sink: &mut Sink<'_>) {
     for (scale, pages) in books {
         for (day, page) in pages {
             // Tables that were adopted without raw files are another rule's matter.
-            let Some(day) = day.filter(|_| page.archived != page.combined) else { continue };
+            let Some((day, message)) = day.zip(page.difference()) else { continue };
             let finding = Finding {
                 rule: "L1",
                 scale,
@@ -110,7 +110,7 @@ fn add_up(sources: &Sources<'_>, books: &Books, tables: &[Tally], scored: &[Scor
                 participant: "",
                 column: "_first_seen",
                 value: &day.to_string(),
-                message: format!("{} entries archived, {} rows combined", page.archived, page.combined).into(),
+                message: message.into(),
                 severity: Severity::Error,
             };
             if sources.study.has_rule("L1") {

@@ -375,15 +375,48 @@ pub fn attrition(model: &Model) -> Sheet {
 /// ledger.csv
 #[must_use]
 pub fn ledger(model: &Model) -> Sheet {
-    let header =
-        &["scale", "day", "raw_files", "archived", "combined", "difference", "deletions_confirmed", "deletions_failed"];
+    let header = &[
+        "scale",
+        "day",
+        "raw_files",
+        "archived",
+        "combined",
+        "difference",
+        "deletions_confirmed",
+        "deletions_failed",
+        "listed",
+        "not_sent",
+        "received",
+        "stored",
+        "already_held",
+        "repeated",
+        "unrecorded",
+        "pending",
+        "balanced",
+    ];
     let rows = model.books.iter().flat_map(|(scale, pages)| {
         pages.iter().map(|(day, page)| {
-            let difference = i128::from(page.archived) - i128::from(page.combined);
+            let shown = |known: Option<String>| known.unwrap_or_default();
+            let difference = page.combined.map(|combined| i128::from(page.archived) - i128::from(combined));
             let mut row = vec![scale.clone(), day.map(|day| day.to_string()).unwrap_or_default()];
-            row.extend(numbers([page.raw_files, page.archived, page.combined]));
-            row.push(difference.to_string());
-            row.extend(numbers([page.deletions_confirmed, page.deletions_failed]));
+            row.extend(numbers([page.raw_files, page.archived]));
+            row.push(shown(page.combined.map(|combined| combined.to_string())));
+            row.push(shown(difference.map(|difference| difference.to_string())));
+            let came = &page.came;
+            row.extend(numbers([
+                page.deletions_confirmed,
+                page.deletions_failed,
+                came.listed,
+                came.not_sent,
+                came.received,
+                came.stored,
+                came.already_held,
+                came.repeated,
+                page.unrecorded,
+                page.pending,
+            ]));
+            // Of tables without raw files nothing is known that could be balanced.
+            row.push(day.map(|_| page.difference().is_none().to_string()).unwrap_or_default());
             row
         })
     });

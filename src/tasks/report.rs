@@ -64,7 +64,7 @@ fn archive(seen: &ServerFacts) -> String {
 
 impl Task for Report {
     fn revision(&self) -> u32 {
-        6
+        7
     }
 
     fn declare(&self, axes: &Axes, facts: &Facts) -> Declaration {
@@ -89,8 +89,8 @@ impl Task for Report {
             parameters.push(("discretion", format!("{pseudonyms} {least_cell}")));
         }
         Declaration {
-            // What was deleted on the server is part of the ledger; there is none before the first deletion.
-            inputs: vec![format!("{}/deletions.jsonl", seen.path).into()],
+            // What came and what was deleted on the server is part of the ledger; there may be none yet.
+            inputs: ["deletions.jsonl", "receipts.jsonl"].map(|name| format!("{}/{name}", seen.path).into()).into(),
             outputs: outputs.map(|name| Output::required(format!("{}/{name}", seen.path))).collect(),
             parameters,
         }

@@ -378,11 +378,21 @@ def check_ledger(pool, folder):
     found = {(row["scale"], row["day"]): row for row in rows_of(folder / "ledger.csv")}
     expected = defaultdict(Counter)
     name_of = re.compile(r"(.+)_(\d{4}-\d{2}-\d{2})_\d{2}-\d{2}-\d{2}(?:-\d+)?\.json")
+    receipts = pool.folder / "receipts.jsonl"
+    receipts = [json.loads(line) for line in receipts.read_text().splitlines()] if receipts.exists() else []
+    recorded = {receipt.get("raw") for receipt in receipts}
     for path in (pool.folder / "raw_data").glob("*.json"):
         if (parts := name_of.fullmatch(path.name)) and parts[1] in pool.all:
             page = expected[parts[1], parts[2]]
+            entries = len(json.loads(path.read_bytes()))
             page["raw_files"] += 1
-            page["archived"] += len(json.loads(path.read_bytes()))
+            page["archived"] += entries
+            page["unrecorded"] += 0 if path.name in recorded else entries
+    for receipt in receipts:
+        page = expected[receipt["scale"], receipt["day"]]
+        for field in ("listed", "not_sent", "received", "stored", "already_held", "repeated"):
+            page[field] += receipt[field]
+        page["pending"] = receipt["pending"]
     for name, rows in pool.all.items():
         for row in rows:
             parts = name_of.fullmatch(row["_first_seen"])
@@ -397,8 +407,11 @@ def check_ledger(pool, folder):
     for key in set(expected) & set(found):
         page = expected[key] | Counter()
         page["difference"] = page["archived"] - page["combined"]
-        for field in ("raw_files", "archived", "combined", "difference", "deletions_confirmed", "deletions_failed"):
+        for field in set(found[key]) - {"scale", "day", "balanced"}:
             same(f"ledger.csv {key} {field}", str(page[field]), found[key][field])
+        closes = page["archived"] == page["combined"] and page["stored"] == page["archived"] - page["unrecorded"]
+        closes &= page["received"] == page["stored"] + page["already_held"] + page["repeated"]
+        same(f"ledger.csv {key} balanced", str(closes).lower() if key[1] else "", found[key]["balanced"])
 
 
 def check_weeks(pool, folder, journeys):

@@ -144,6 +144,112 @@ fn the_books_balance_in_the_events() {
     assert_eq!(warnings(&site.build(0)), []);
 }
 
+/// The rows of ledger.csv of one table, as `column=value` of what is not empty nor 0.
+fn books(site: &Site, table: &str) -> Vec<String> {
+    let text = fs::read_to_string(site.pool().join("reports/ledger.csv")).unwrap();
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let header = rows.headers().unwrap().clone();
+    let told = |row: csv::StringRecord| {
+        let cells = header.iter().zip(&row).filter(|(name, cell)| *name != "day" && !matches!(*cell, "" | "0"));
+        cells.map(|(name, cell)| format!("{name}={cell}")).collect::<Vec<_>>()
+    };
+    let rows = rows.records().map(Result::unwrap).map(told);
+    rows.filter(|row| row[0] == format!("scale={table}")).map(|row| row[1..].join(" ")).collect()
+}
+
+/// The study rule L1 is on, and all is built to the report.
+fn to_the_report(site: &Site) {
+    fs::create_dir_all(site.root().join("scales")).unwrap();
+    site.write("scales/calm.toml", "[rule.L1]\n");
+    site.configure("study = \"calm\"\n");
+    site.write(
+        "Pipeline.toml",
+        "default = [\"reports\"]\n[data]\npool = \"data\"\nservers = \"servers.toml\"\nscales = \"scales\"\n\
+         [task.export]\naction = \"export\"\neach = [\"server\", \"scale\"]\nscales = \"all\"\nretries = 0\n\
+         [task.decode]\naction = \"decode\"\neach = [\"server\", \"scale\", \"date\"]\nafter = [\"export\"]\n\
+         [task.combine]\naction = \"combine\"\neach = [\"server\", \"scale\"]\nneeds = [\"decode\"]\n\
+         [task.reports]\naction = \"report\"\neach = [\"server\"]\nneeds = [\"combine\"]\npartial = true\n",
+    );
+}
+
+#[test]
+fn the_books_balance_in_the_report() {
+    let site = Site::new();
+    to_the_report(&site);
+    (1..=5).for_each(|id| site.server.add("OA", id, &entry(id, "x")));
+    site.server.add("TaskLog", 1, &entry(1, "x"));
+    site.server.plan("DELETE", "export/OA/5", Fault::Lie, 1);
+    let twice = format!("[{},{}]", entry(1, "x"), entry(1, "x"));
+    site.server.add("RR", 1, &entry(1, "x"));
+    site.server.plan("GET", "export/RR", Fault::Text(twice), 1);
+    site.build(1);
+    let archived = "raw_files=1 archived=5 combined=5";
+    let came = "listed=5 received=5 stored=5";
+    assert_eq!(
+        books(&site, "OA"),
+        [format!("{archived} deletions_confirmed=4 deletions_failed=1 {came} pending=1 balanced=true")]
+    );
+    // The same entry twice blocks the deletion; one of them is kept.
+    let repeated = "raw_files=1 archived=1 combined=1 listed=1 received=2 stored=1 repeated=1 pending=1 balanced=true";
+    assert_eq!(books(&site, "RR"), [repeated]);
+    assert_eq!(
+        books(&site, "TaskLog"),
+        ["raw_files=1 archived=1 combined=1 listed=1 received=1 stored=1 balanced=true"]
+    );
+    // What was left is there again, is held already and goes now.
+    site.server.add("OA", 6, &entry(6, "x"));
+    site.build(0);
+    let [all] = <[String; 1]>::try_from(books(&site, "OA")).unwrap();
+    assert_eq!(
+        all,
+        "raw_files=2 archived=6 combined=6 deletions_confirmed=6 deletions_failed=1 listed=7 received=7 stored=6 \
+         already_held=1 balanced=true"
+    );
+    // Nothing new: no file of the server's folder is another one, the reports among them.
+    let before = times(&site.pool());
+    let run = site.build(0);
+    assert_eq!((run.count("received"), run.targets("built")), (1, vec![]), "TaskLog is asked and brings nothing new");
+    assert_eq!(times(&site.pool()), before);
+
+    // Somebody changes the record: the row does not close any more and the report says so.
+    let receipts = site.pool().join("receipts.jsonl");
+    let text = fs::read_to_string(&receipts).unwrap();
+    fs::write(&receipts, text.replacen("\"stored\":5", "\"stored\":4", 1)).unwrap();
+    site.build(0);
+    assert!(books(&site, "OA")[0].ends_with("balanced=false"), "{:?}", books(&site, "OA"));
+    let checks = fs::read_to_string(site.pool().join("reports/checks.csv")).unwrap();
+    let told = "7 entries received, but 5 stored, 1 held already and 0 repeated";
+    assert!(checks.lines().any(|line| line.starts_with("L1,OA,") && line.contains(told)), "{checks}");
+    // Without it nothing is wrong, but nothing is known either.
+    fs::remove_file(&receipts).unwrap();
+    site.build(0);
+    assert_eq!(
+        books(&site, "OA"),
+        ["raw_files=2 archived=6 combined=6 deletions_confirmed=6 deletions_failed=1 unrecorded=6 balanced=true"]
+    );
+}
+
+#[test]
+fn entries_that_stayed_and_then_went_by_another_hand_are_no_longer_pending() {
+    for others in [0, 1] {
+        let site = Site::new();
+        to_the_report(&site);
+        (1..=2).for_each(|id| site.server.add("OA", id, &entry(id, "x")));
+        site.server.plan("DELETE", "export/OA/2", Fault::Lie, 1);
+        site.build(1);
+        assert!(books(&site, "OA")[0].contains(" pending=1 "));
+        site.server.lose("OA", 2);
+        (0..others).for_each(|id| site.server.add("OA", 10 + id, &entry(10 + id, "x")));
+        site.build(0);
+        let row = &books(&site, "OA")[0];
+        assert!(row.contains(&format!("deletions_confirmed={} ", 2 + others)) && !row.contains("pending"), "{row}");
+        let before = (times(&site.pool()), site.server.requests().len());
+        site.build(0);
+        assert!(site.server.requests()[before.1..].iter().all(|request| !request.contains("export/OA")));
+        assert_eq!(times(&site.pool()), before.0);
+    }
+}
+
 #[test]
 fn marks_are_kept_in_the_old_form_and_never_trusted_over_the_raw_files() {
     let site = Site::new();

@@ -307,7 +307,9 @@ fn provenance(model: &Model) -> Markup {
         }
         p { "The numbers as tables: " @for name in names { a href=(name) { (name) } " " } }
         h3 { "Ledger" }
-        p { "Entries archived as they came, and the rows of the combined tables that they became; deletions as the server confirmed them." }
+        p { "Entries archived as they came, and the rows of the combined tables that they became; deletions as the server confirmed them. "
+            "Then the answers: what was received is stored, held already or repeated within the answer; pending is what stayed on the "
+            "server after the day's last answer although it was to be deleted." }
         (sheets::data("ledger", "ledger", "OA", &files::ledger(model), &[]))
         details {
             summary { "Inputs and their hashes (BLAKE3)" }

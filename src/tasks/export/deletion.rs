@@ -12,6 +12,8 @@ use chrono::{DateTime, Utc};
 use crate::fault;
 use crate::pool::identity::Identity;
 use crate::pool::ledger::{self, Intended, Ledger, Step};
+use crate::pool::notes::Notes;
+use crate::pool::receipts::Receipt;
 use crate::pool::received::Received;
 use crate::study::server::{CONCURRENCY, Turn};
 use crate::task::{Count, Failure, FailureKind};
@@ -182,15 +184,22 @@ impl Trip<'_> {
         ))
     }
 
-    /// Intents that a killed run left without an end get one: what a whole answer no longer has is gone.
-    pub fn close_open(&mut self, received: &Received) -> Result<(), Failure> {
-        if !ledger::is_open(self.folder, self.scale) {
+    /// Intents that a killed run left without an end get one, and so do, when entries were left `pending`, those that
+    /// failed: what a whole answer no longer has is gone.
+    pub fn close_open(&mut self, received: &Received, pending: u64) -> Result<(), Failure> {
+        let is_open = ledger::is_open(self.folder, self.scale);
+        if pending == 0 && !is_open {
             return Ok(());
         }
-        let open = ledger::open_intents(self.folder, self.scale)
-            .map_err(|error| Failure::read(&self.folder.deletions(), &error))?;
-        let (left, gone): (Vec<&Identity>, Vec<&Identity>) =
-            open.iter().partition(|identity| received.has_id(identity.id));
+        let failed = |error: io::Error| Failure::read(&self.folder.deletions(), &error);
+        let open = ledger::open_intents(self.folder, self.scale).map_err(failed)?;
+        let waiting =
+            if pending > 0 { ledger::waiting(self.folder, self.scale).map_err(failed)? } else { open.clone() };
+        let left: Vec<&Identity> = open.iter().filter(|identity| received.has_id(identity.id)).collect();
+        let gone: Vec<&Identity> = waiting.iter().filter(|identity| !received.has_id(identity.id)).collect();
+        if gone.is_empty() && !is_open {
+            return Ok(());
+        }
         let scale = self.scale;
         self.with_ledger(|ledger| {
             ledger.append(scale, Step::Confirmed, gone.iter().map(|identity| (*identity, None)))?;
@@ -203,8 +212,13 @@ impl Trip<'_> {
 
     /// As [`close_open`](Self::close_open), of a table that is not to be exported.
     pub fn close_open_intents(&mut self) -> Result<(), Failure> {
+        let before = Notes::read(self.folder, self.scale);
         let (_, received) = self.fetch(None)?;
-        self.close_open(&received)
+        self.close_open(&received, before.pending)?;
+        let pending = received.distinct() as u64;
+        self.receipt(Receipt { pending, ..Receipt::default() })?;
+        let notes = Notes { pending, ..before.clone() };
+        notes.save(&before, self.folder, self.scale).map_err(|error| Failure::write(&self.folder.index(), &error))
     }
 }
 

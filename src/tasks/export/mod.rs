@@ -13,6 +13,7 @@ use crate::config::servers::{Server, Servers};
 use crate::pool::benchmark::{self, Mark};
 use crate::pool::index::Index;
 use crate::pool::ledger;
+use crate::pool::notes::Notes;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::study::listing::{Listed, Listing};
 use crate::study::name::{ScaleName, ServerName};
@@ -120,7 +121,8 @@ impl Export {
         if !schedule::is_kept(&folder) {
             line.schedule.call_once(|| schedule::keep(server, client, manner));
         }
-        for table in tables.iter().filter(|table| table.size == 0 && ledger::is_open(&folder, &table.name)) {
+        let waits = |scale: &ScaleName| ledger::is_open(&folder, scale) || Notes::read(&folder, scale).pending > 0;
+        for table in tables.iter().filter(|table| table.size == 0 && waits(&table.name)) {
             let mut trip = Trip::new(server, line, client, &table.name, &folder, manner);
             if let Err(failure) = trip.close_open_intents() {
                 let message = format!("deletions of {} could not be looked after: {failure}", table.name);

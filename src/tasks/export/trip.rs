@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 
-use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 
 use crate::config::servers::Server;
 use crate::fault;
@@ -16,6 +16,7 @@ use crate::pool::ledger;
 use crate::pool::notes::Notes;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::pool::raw::{Archive, Stored, Trouble};
+use crate::pool::receipts::{self, Receipt};
 use crate::pool::received::{Gathering, Received};
 use crate::study::entry::{Broken, Entries};
 use crate::study::name::ScaleName;
@@ -74,20 +75,80 @@ impl<'t> Trip<'t> {
         self.counts.add(Count::BytesIn, incoming.size());
         self.compare(&index, &mut received, emptying)?;
         if after.is_none() {
-            self.close_open(&received)?;
+            self.close_open(&received, before.pending)?;
             self.look_over(&index, &received, &mut notes)?;
             if !emptying && full_due(&notes) {
                 notes.full = Some(Utc::now());
             }
         }
         self.count_and_store(&mut index, incoming, &mut received)?;
-        notes.save(&before, self.folder, self.scale).map_err(|e| Failure::write(&self.folder.index(), &e))?;
         self.mark(&index)?;
         fault::point("marked", self.folder.path());
         let distinct = received.distinct() as u64;
-        let left = emptying && received.count > 0 && self.delete(received)?;
+        let account = self.account(after.is_none());
+        let left = self.empty(received, emptying, account, &mut notes);
+        notes.save(&before, self.folder, self.scale).map_err(|e| Failure::write(&self.folder.index(), &e))?;
+        let left = left?;
         self.balance(distinct, emptying)?;
         Ok(left)
+    }
+
+    /// Deletes what may be deleted, and accounts for the answer before and after it; true when something stays to be
+    /// deleted.
+    fn empty(
+        &mut self,
+        received: Received,
+        emptying: bool,
+        account: Receipt,
+        notes: &mut Notes,
+    ) -> Result<bool, Failure> {
+        let to_delete = if emptying { received.distinct() as u64 } else { 0 };
+        // What changed nothing needs no receipt: a table that is asked again and again would make a report each time.
+        let recorded = account.raw.is_some() || to_delete != notes.pending || self.counts.get(Count::Deleted) > 0;
+        if recorded {
+            self.receipt(Receipt { pending: to_delete, ..account.clone() })?;
+        }
+        notes.pending = to_delete;
+        if to_delete == 0 {
+            return Ok(false);
+        }
+        let gone_before = self.counts.get(Count::Deleted);
+        let left = self.delete(received);
+        let gone = self.counts.get(Count::Deleted) - gone_before;
+        if gone == 0 {
+            return left;
+        }
+        notes.pending -= gone.min(to_delete);
+        let account = if recorded { Receipt::default() } else { account };
+        let settled = self.receipt(Receipt { pending: notes.pending, ..account });
+        left.and_then(|left| settled.map(|()| left))
+    }
+
+    /// What became of the answer until now.
+    fn account(&self, whole: bool) -> Receipt {
+        let count = |count| self.counts.get(count);
+        let (listed, received) = (count(Count::Listed), count(Count::Received));
+        let raw = self.written.last().and_then(|written| written.path.file_name()?.to_str());
+        Receipt {
+            raw: raw.map(str::to_owned),
+            listed,
+            not_sent: if whole { listed.saturating_sub(received) } else { 0 },
+            received,
+            stored: count(Count::Stored),
+            already_held: count(Count::AlreadyHeld),
+            repeated: count(Count::Duplicates),
+            ..Receipt::default()
+        }
+    }
+
+    pub fn receipt(&self, mut receipt: Receipt) -> Result<(), Failure> {
+        let now = Utc::now();
+        receipt.at = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+        self.scale.as_str().clone_into(&mut receipt.scale);
+        // A file that was named just before midnight is of that day.
+        let named = receipt.raw.as_deref().and_then(raw_name).map(|dated| dated.date);
+        receipt.day = named.unwrap_or_else(|| now.with_timezone(&self.server.timezone).date_naive());
+        receipts::append(self.folder, &receipt).map_err(|error| Failure::write(&self.folder.receipts(), &error))
     }
 
     fn tell_of_damage(&self, index: &Index) {

@@ -1,0 +1,135 @@
+//! receipts.jsonl: what became of each answer of the server, so that the report can close its books: entries listed,
+//! received, stored, held already, and left to be deleted. Only ever appended to; no export decides anything by it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use crate::pool::atomic;
+use crate::pool::paths::ServerFolder;
+
+/// One answer, in entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// When it was dealt with (UTC).
+    pub at: String,
+    /// The day on which it came, where the study is: as in the names of raw files.
+    pub day: NaiveDate,
+    pub scale: String,
+    /// The raw file that was made of it; none when nothing was new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// In the table, by the listing.
+    pub listed: u64,
+    /// Listed but not sent although the whole table was asked for.
+    pub not_sent: u64,
+    pub received: u64,
+    pub stored: u64,
+    pub already_held: u64,
+    /// Exact repeats within the answer.
+    pub repeated: u64,
+    /// To be deleted on the server, and not known to be gone.
+    pub pending: u64,
+}
+
+impl Receipt {
+    /// Every entry that came is accounted for.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.received == self.stored + self.already_held + self.repeated
+    }
+}
+
+/// Adds a receipt. It is not synced: what a crash takes of it shows in the ledger as entries that no answer accounts
+/// for, and for every table a wait for the disk is saved.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn append(folder: &ServerFolder, receipt: &Receipt) -> io::Result<()> {
+    atomic::create_folder(folder.path(), atomic::PRIVATE)?;
+    let mut open = OpenOptions::new();
+    let mut file = open.create(true).read(true).append(true).mode(atomic::PRIVATE).open(folder.receipts())?;
+    let mut text = Vec::with_capacity(256);
+    // A line that a crash left half must not swallow the next one.
+    if file.metadata()?.len() > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            text.push(b'\n');
+        }
+    }
+    serde_json::to_writer(&mut text, receipt)?;
+    text.push(b'\n');
+    // At once: tables are exported side by side.
+    file.write_all(&text)
+}
+
+/// Calls `use_receipt` with each receipt that can be read, in the order in which they came.
+///
+/// # Errors
+/// Whatever the file system says, except that there are none yet.
+pub fn each(folder: &ServerFolder, mut use_receipt: impl FnMut(Receipt)) -> io::Result<()> {
+    let file = match File::open(folder.receipts()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut lines = BufReader::with_capacity(1 << 16, file);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        if let Ok(receipt) = serde_json::from_slice(&line) {
+            use_receipt(receipt);
+        }
+        line.clear();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(scale: &str, stored: u64) -> Receipt {
+        let day = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+        Receipt { day, scale: scale.to_owned(), received: stored, stored, ..Receipt::default() }
+    }
+
+    fn all(folder: &ServerFolder) -> Vec<Receipt> {
+        let mut all = Vec::new();
+        each(folder, |receipt| all.push(receipt)).unwrap();
+        all
+    }
+
+    #[test]
+    fn a_line_that_a_crash_left_half_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path().join("calm"));
+        assert_eq!(all(&server), []);
+        append(&server, &receipt("OA", 1)).unwrap();
+        let whole = std::fs::read(server.receipts()).unwrap();
+        for cut in 1..whole.len() {
+            std::fs::write(server.receipts(), &whole[..cut]).unwrap();
+            append(&server, &receipt("RR", 2)).unwrap();
+            assert_eq!(all(&server).last(), Some(&receipt("RR", 2)), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn receipts_that_come_side_by_side_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path());
+        std::thread::scope(|scope| {
+            for stored in 0..8 {
+                let server = &server;
+                scope.spawn(move || append(server, &receipt("OA", stored)).unwrap());
+            }
+        });
+        let mut found: Vec<u64> = all(&server).iter().map(|receipt| receipt.stored).collect();
+        found.sort_unstable();
+        assert_eq!(found, (0..8).collect::<Vec<_>>());
+    }
+}
