@@ -1,7 +1,7 @@
 //! Files that appear under their name complete and durable, or not at all, and stay untouched when nothing changed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,11 @@ impl AtomicFile {
     /// # Errors
     /// Whatever the file system says.
     pub fn create(target: &Path, mode: u32) -> io::Result<Self> {
+        Self::with_room(target, mode, 1 << 17)
+    }
+
+    /// As [`create`](Self::create), with so many bytes that wait in memory to be written together.
+    fn with_room(target: &Path, mode: u32, room: usize) -> io::Result<Self> {
         let folder = folder_of(target);
         create_folder(folder, mode)?;
         let name = target.file_name().unwrap_or_default().to_string_lossy();
@@ -55,7 +60,7 @@ impl AtomicFile {
         Ok(Self {
             target: target.to_owned(),
             temporary,
-            writer: Some(BufWriter::with_capacity(1 << 17, file)),
+            writer: Some(BufWriter::with_capacity(room, file)),
             hasher: blake3::Hasher::new(),
             size: 0,
             syncing: None,
@@ -145,7 +150,8 @@ impl Drop for AtomicFile {
 /// # Errors
 /// Whatever the file system says.
 pub fn write(target: &Path, mode: u32, bytes: &[u8]) -> io::Result<Written> {
-    let mut file = AtomicFile::create(target, mode)?;
+    // All of it is there already, and need not be copied to wait.
+    let mut file = AtomicFile::with_room(target, mode, 0)?;
     file.write_all(bytes)?;
     file.commit()
 }
@@ -216,39 +222,22 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// Whatever the file system says.
 pub fn hash_file(path: &Path) -> io::Result<(blake3::Hash, u64)> {
-    let mut hasher = blake3::Hasher::new();
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
-    let size = io::copy(&mut reader, &mut HashWriter(&mut hasher))?;
-    Ok((hasher.finalize(), size))
+    hash_of(&File::open(path)?)
 }
 
-struct HashWriter<'a>(&'a mut blake3::Hasher);
-
-impl Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// As [`hash_file`], of an open file from where it stands.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn hash_of(file: &File) -> io::Result<(blake3::Hash, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    Ok((hasher.finalize(), hasher.count()))
 }
 
 fn holds(path: &Path, hash: blake3::Hash, size: u64) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() && found.len() == size => {
-            let mut hasher = blake3::Hasher::new();
-            let mut reader = File::open(path)?;
-            let mut buffer = vec![0; 1 << 16];
-            loop {
-                let read = reader.read(&mut buffer)?;
-                if read == 0 {
-                    return Ok(hasher.finalize() == hash);
-                }
-                hasher.update(&buffer[..read]);
-            }
-        }
+        Ok(found) if found.is_file() && found.len() == size => Ok(hash_file(path)? == (hash, size)),
         Ok(_) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

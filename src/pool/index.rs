@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -78,6 +78,8 @@ pub struct Index {
 const MAGIC: &[u8; 8] = b"mtindex3";
 /// Bytes of one entry.
 const ENTRY: u64 = 40;
+/// So many bytes are written at once.
+const PART: usize = 1 << 15;
 /// In place of a count: no entries follow, only the file's look is new.
 const SAME_ENTRIES: u64 = u64::MAX;
 
@@ -216,22 +218,24 @@ impl Index {
     fn write<'e>(&mut self, header: &[u8], entries: impl Iterator<Item = &'e Identity>) -> io::Result<u64> {
         let mut file = self.open_file()?;
         file.seek(SeekFrom::Start(self.end))?;
-        let mut out = BufWriter::with_capacity(1 << 16, file);
         let mut sum = crc32fast::Hasher::new();
-        let mut put = |bytes: &[u8]| {
-            sum.update(bytes);
-            out.write_all(bytes)
-        };
-        put(header)?;
+        let mut part = Vec::with_capacity(PART);
+        part.extend_from_slice(header);
         let at = self.end + header.len() as u64;
         let mut end = at;
         for identity in entries {
-            put(&identity.id.to_le_bytes())?;
-            put(&identity.hash)?;
+            if part.len() + 40 > PART {
+                sum.update(&part);
+                file.write_all(&part)?;
+                part.clear();
+            }
+            part.extend_from_slice(&identity.id.to_le_bytes());
+            part.extend_from_slice(&identity.hash);
             end += ENTRY;
         }
-        out.write_all(&sum.finalize().to_le_bytes())?;
-        out.flush()?;
+        sum.update(&part);
+        part.extend_from_slice(&sum.finalize().to_le_bytes());
+        file.write_all(&part)?;
         self.end = end + 4;
         Ok(at)
     }

@@ -14,7 +14,7 @@ use crate::pool::identity::Identity;
 use crate::pool::incoming::Incoming;
 use crate::pool::index::Index;
 use crate::pool::paths::{DateStyle, ServerFolder};
-use crate::pool::raw_file::{Reading, read_back};
+use crate::pool::raw_file::{Reading, hash_back, read_back};
 use crate::pool::received::Received;
 use crate::study::entry::Entries;
 use crate::study::name::ScaleName;
@@ -92,35 +92,34 @@ impl Archive<'_> {
         };
         let local = now.with_timezone(&self.timezone).naive_local();
         let (name, written) = file.publish(|repeat| self.style.raw(self.scale, local.date(), local.time(), repeat))?;
-        let mut entries = 0;
-        let reading = read_back(&written.path, |id, bytes| {
-            entries += 1;
-            received.find(&Identity::of(id, bytes));
-        })?;
-        let sound = reading.result.is_ok()
-            && (reading.hash, reading.size) == (written.hash, written.size)
-            && received.all_written_found();
-        received.settle(sound);
-        if !sound {
+        // These bytes were parsed and hashed, entry by entry and as a whole, before they were written: when the file has
+        // them again, all of its entries are there.
+        if hash_back(&written.path)? != (written.hash, written.size) {
             self.put_aside(&written.path, &name)?;
             return Err(Trouble::Differs(name));
         }
+        received.prove_written();
         fault::point("archive-verified", &written.path);
         index.append(&written.path, written.size, *written.hash.as_bytes(), received.written())?;
         fault::point("index-appended", &written.path);
+        let entries = received.written().count() as u64;
         Ok(Stored { written, entries })
     }
 
     fn only_new(&self, answer: &mut Incoming, received: &mut Received) -> io::Result<Incoming> {
         let mut out = BufWriter::with_capacity(1 << 17, Incoming::open(&self.folder.raw())?);
         let mut first = true;
-        for entry in Entries::new(answer.rewound()?) {
+        let mut entries = Entries::new(answer.rewound()?);
+        while let Some(entry) = entries.next() {
             let entry = entry.map_err(|broken| io::Error::other(broken.to_string()))?;
-            if received.take_new(&Identity::of(entry.id, &entry.bytes)) {
+            if received.take_new(&Identity::of(entry.id, entry.bytes)) {
                 out.write_all(if first { b"[\n" } else { b",\n" })?;
-                out.write_all(&entry.bytes)?;
+                out.write_all(entry.bytes)?;
                 first = false;
             }
+        }
+        if !received.is_all_held_or_written() {
+            return Err(io::Error::other("what was received reads differently from the disk"));
         }
         out.write_all(b"\n]\n")?;
         out.into_inner().map_err(io::IntoInnerError::into_error)
@@ -215,9 +214,10 @@ mod tests {
             let mut incoming = Incoming::open(&self.server.raw()).unwrap();
             incoming.write_all(text.as_bytes()).unwrap();
             let mut gathering = Gathering::default();
-            for entry in Entries::new(text.as_bytes()) {
+            let mut entries = Entries::new(text.as_bytes());
+            while let Some(entry) = entries.next() {
                 let entry = entry.unwrap();
-                gathering.add(Identity::of(entry.id, &entry.bytes));
+                gathering.add(Identity::of(entry.id, entry.bytes));
             }
             (incoming, gathering.finish())
         }

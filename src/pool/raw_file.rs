@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::pool::atomic;
 use crate::study::entry::Broken;
 use crate::study::salvage::{self, Damage, Piece};
 
@@ -35,10 +36,7 @@ pub struct Reading {
 /// # Errors
 /// Whatever the file system says.
 pub fn read_back(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> io::Result<Reading> {
-    let file = File::open(path)?;
-    // Advice only; a file system that cannot follow it still gives the file's bytes.
-    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
-    let mut source = Hashing { file, hasher: blake3::Hasher::new(), size: 0 };
+    let mut source = Hashing { file: open_back(path)?, hasher: blake3::Hasher::new(), size: 0 };
     let (mut places, mut lost) = (0, 0);
     let count = |damage: &Damage<'_>| {
         places += 1;
@@ -51,6 +49,22 @@ pub fn read_back(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> io::
     // Damage ends the entries, not the bytes.
     io::copy(&mut source, &mut io::sink())?;
     Ok(Reading { hash: source.hasher.finalize(), size: source.size, result, places, lost })
+}
+
+/// The hash and size of what the device holds of a raw file, as [`read_back`] would find them.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn hash_back(path: &Path) -> io::Result<(blake3::Hash, u64)> {
+    let file = open_back(path)?;
+    atomic::hash_of(&file)
+}
+
+fn open_back(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    // Advice only; a file system that cannot follow it still gives the file's bytes.
+    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    Ok(file)
 }
 
 struct Hashing {
@@ -91,7 +105,10 @@ fn pieces_of(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::study::entry::Entries;
 
     fn ids(text: &str) -> (Vec<Option<i64>>, bool) {
         let mut ids = Vec::new();
@@ -107,6 +124,32 @@ mod tests {
         assert_eq!(ids("[]"), (vec![], true));
         assert_eq!(ids("[{\"id\":1}][{\"id\":2"), (vec![Some(1)], false));
         assert_eq!(ids(""), (vec![], false));
+    }
+
+    /// What of an answer was taken for an entry is one for every later reader of the raw file: an export reads back
+    /// bytes and parses them no second time.
+    #[test]
+    fn the_entries_of_an_answer_are_those_of_its_raw_file() {
+        let object = prop::collection::btree_map("[ -~é\u{0}-\u{1f}]{0,4}", value(), 0..5);
+        let space = prop::sample::select(vec!["", " ", "\n", "\r\n\t"]);
+        proptest!(|(objects in prop::collection::vec(object, 0..6), pretty: bool, space in space)| {
+            let text = if pretty { serde_json::to_string_pretty(&objects) } else { serde_json::to_string(&objects) };
+            let text = format!("{space}{}{space}", text.unwrap());
+            let (mut answer, mut taken) = (Entries::new(text.as_bytes()), Vec::new());
+            while let Some(entry) = answer.next() {
+                let entry = entry.unwrap();
+                taken.push((entry.id, entry.bytes.to_vec()));
+            }
+            let mut read = Vec::new();
+            each_entry_of(text.as_bytes(), |id, bytes| read.push((id, bytes.to_vec()))).unwrap();
+            prop_assert_eq!(taken, read);
+        });
+    }
+
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf =
+            prop_oneof![any::<i64>().prop_map(Into::into), ".*".prop_map(serde_json::Value::from), Just(true.into())];
+        leaf.prop_recursive(3, 8, 3, |inner| prop::collection::vec(inner, 0..3).prop_map(serde_json::Value::from))
     }
 
     #[test]

@@ -20,7 +20,16 @@ pub struct Gathering {
     identities: Vec<Identity>,
 }
 
+/// A listing is believed only so far, in entries.
+const LIKELY: u64 = 1 << 14;
+
 impl Gathering {
+    /// With room for as many entries as the listing says.
+    #[must_use]
+    pub fn of(listed: u64) -> Self {
+        Self { identities: Vec::with_capacity(usize::try_from(listed.min(LIKELY)).unwrap_or_default()) }
+    }
+
     pub fn add(&mut self, identity: Identity) {
         self.identities.push(identity);
     }
@@ -149,9 +158,18 @@ impl Received {
         }
     }
 
-    /// Everything written was found again.
-    pub(super) fn all_written_found(&self) -> bool {
-        self.marks.iter().all(|marks| marks & WRITTEN == 0 || marks & FOUND != 0)
+    /// The raw file that was made was read back and is what was written.
+    pub(super) fn prove_written(&mut self) {
+        for marks in &mut self.marks {
+            if *marks & WRITTEN != 0 {
+                *marks |= PROVEN;
+            }
+        }
+    }
+
+    /// Nothing new was left out of the raw file that is being made.
+    pub(super) fn is_all_held_or_written(&self) -> bool {
+        self.marks.iter().all(|marks| marks & (HELD | WRITTEN) != 0)
     }
 
     pub(super) fn written(&self) -> impl Iterator<Item = &Identity> + Clone {

@@ -8,11 +8,13 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::study::window::Window;
+
 /// One entry as it came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'b> {
     /// A JSON object.
-    pub bytes: Vec<u8>,
+    pub bytes: &'b [u8],
     /// `None` when it is absent or no integer.
     pub id: Option<i64>,
 }
@@ -85,13 +87,25 @@ pub fn is_unfinished(error: &serde_json::Error, bytes: &[u8]) -> bool {
     error.is_eof() || matches!(bytes.last(), Some(b'.' | b'e' | b'E' | b'+' | b'-'))
 }
 
-/// An object's bytes checked and its id read.
+/// The length and the id of the object at the beginning of `bytes`, whatever follows it. Every byte of it is checked.
 ///
 /// # Errors
-/// What serde says is wrong.
-pub fn check(bytes: Vec<u8>) -> Result<Entry, serde_json::Error> {
-    let id = id(&bytes)?;
-    Ok(Entry { bytes, id })
+/// What serde says is wrong; [`is_unfinished`] tells whether only the end is missing.
+fn first(bytes: &[u8]) -> Result<(usize, Option<i64>), serde_json::Error> {
+    let mut objects = serde_json::Deserializer::from_slice(bytes).into_iter::<Glance>();
+    let id = objects.next().transpose()?.and_then(|glance| glance.0);
+    Ok((objects.byte_offset(), id))
+}
+
+/// An object's id; all else is checked and passed over.
+struct Glance(Option<i64>);
+
+impl<'de> Deserialize<'de> for Glance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut id = None;
+        HeadVisitor { id: &mut id, keys: None }.deserialize(deserializer)?;
+        Ok(Self(id))
+    }
 }
 
 struct HeadVisitor<'h> {
@@ -228,14 +242,14 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
+/// So many bytes of an answer are in memory, unless one entry is longer.
+const CHUNK: usize = 1 << 16;
+/// No entry is longer, in bytes: no raw file could be read back with such a one.
+pub const LONGEST: usize = 64 << 20;
+
 /// The entries of an array, in order.
 pub struct Entries<R> {
-    reader: R,
-    buffer: Box<[u8]>,
-    filled: usize,
-    next: usize,
-    /// Bytes before the buffer.
-    before: u64,
+    window: Window<R>,
     state: State,
 }
 
@@ -251,54 +265,44 @@ enum State {
 
 impl<R: Read> Entries<R> {
     pub fn new(reader: R) -> Self {
-        let buffer = vec![0; 1 << 16].into_boxed_slice();
-        Self { reader, buffer, filled: 0, next: 0, before: 0, state: State::Start }
+        Self { window: Window::new(reader, CHUNK), state: State::Start }
     }
 
     /// How many bytes were used so far.
     pub fn offset(&self) -> u64 {
-        self.before + self.next as u64
+        self.window.offset()
     }
 
-    fn fill(&mut self) -> Result<bool, Broken> {
-        if self.next < self.filled {
-            return Ok(true);
+    /// The next entry; `None` at the end, and after what is broken.
+    #[allow(clippy::should_implement_trait)] // the entry borrows the window, which an Iterator cannot say
+    pub fn next(&mut self) -> Option<Result<Entry<'_>, Broken>> {
+        if self.state == State::Done {
+            return None;
         }
-        self.before += self.filled as u64;
-        self.next = 0;
-        self.filled = 0;
-        loop {
-            match self.reader.read(&mut self.buffer) {
-                Ok(read) => {
-                    self.filled = read;
-                    return Ok(read > 0);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Broken::Io(error)),
+        match self.advance() {
+            Ok(None) => None,
+            Ok(Some((length, id))) => Some(Ok(Entry { bytes: self.window.take(length), id })),
+            Err(broken) => {
+                self.state = State::Done;
+                Some(Err(broken))
             }
         }
     }
 
     /// The next byte that is no white space, not yet used.
     fn peek(&mut self) -> Result<Option<u8>, Broken> {
-        while self.fill()? {
-            let byte = self.buffer[self.next];
-            if !byte.is_ascii_whitespace() {
-                return Ok(Some(byte));
-            }
-            self.next += 1;
-        }
-        Ok(None)
+        self.window.peek().map_err(Broken::Io)
     }
 
     fn shape(&self, what: &'static str) -> Broken {
         Broken::Shape { at: self.offset(), what }
     }
 
-    fn advance(&mut self) -> Result<Option<Entry>, Broken> {
+    /// Length and id of the next entry, which begins at the first unused byte.
+    fn advance(&mut self) -> Result<Option<(usize, Option<i64>)>, Broken> {
         if self.state == State::Start {
             match self.peek()? {
-                Some(b'[') => self.next += 1,
+                Some(b'[') => self.window.skip(1),
                 Some(b'{' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n') => {
                     return Err(self.shape("something else than an array begins"));
                 }
@@ -309,12 +313,12 @@ impl<R: Read> Entries<R> {
         }
         let mut byte = self.peek()?;
         if byte == Some(b']') {
-            self.next += 1;
-            return self.nothing_after();
+            self.window.skip(1);
+            return self.nothing_after().map(|()| None);
         }
         if self.state == State::Between {
             if byte == Some(b',') {
-                self.next += 1;
+                self.window.skip(1);
                 byte = self.peek()?;
             } else if byte.is_some() {
                 return Err(self.shape("neither a comma nor the end of the array stands"));
@@ -327,68 +331,39 @@ impl<R: Read> Entries<R> {
         }
     }
 
-    fn nothing_after(&mut self) -> Result<Option<Entry>, Broken> {
+    fn nothing_after(&mut self) -> Result<(), Broken> {
         self.state = State::Done;
         match self.peek()? {
-            None => Ok(None),
+            None => Ok(()),
             Some(_) => Err(self.shape("something stands after the array")),
         }
     }
 
-    fn object(&mut self) -> Result<Entry, Broken> {
-        let start = self.offset();
-        let mut bytes = Vec::new();
-        let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    fn object(&mut self) -> Result<(usize, Option<i64>), Broken> {
         loop {
-            if !self.fill()? {
-                return Err(Broken::Truncated { at: self.offset() });
-            }
-            let from = self.next;
-            while self.next < self.filled {
-                let byte = self.buffer[self.next];
-                self.next += 1;
-                if in_text {
-                    match byte {
-                        _ if escaped => escaped = false,
-                        b'\\' => escaped = true,
-                        b'"' => in_text = false,
-                        _ => {}
-                    }
-                    continue;
-                }
-                match byte {
-                    b'"' => in_text = true,
-                    b'{' | b'[' => depth += 1,
-                    b'}' | b']' => depth -= 1,
-                    _ => {}
-                }
-                if depth == 0 {
-                    bytes.extend_from_slice(&self.buffer[from..self.next]);
+            let bytes = self.window.unused();
+            let length = bytes.len();
+            match first(bytes) {
+                Ok(found) => {
                     self.state = State::Between;
-                    return check(bytes)
-                        .map_err(|_| Broken::Shape { at: start, what: "an entry that is not JSON begins" });
+                    return Ok(found);
+                }
+                Err(error) if !is_unfinished(&error, bytes) => {
+                    return Err(self.shape("an entry that is not JSON begins"));
+                }
+                Err(_) if length > LONGEST => return Err(self.shape("an entry of more than 64 MiB begins")),
+                Err(_) => {}
+            }
+            // Looked at again only when there is twice as much: a long entry is not read again with every part of it.
+            while self.window.unused().len() < 2 * length {
+                if !self.window.fill().map_err(Broken::Io)? {
+                    break;
                 }
             }
-            bytes.extend_from_slice(&self.buffer[from..self.next]);
-        }
-    }
-}
-
-impl<R: Read> Iterator for Entries<R> {
-    type Item = Result<Entry, Broken>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.state != State::Done {
-            match self.advance() {
-                Ok(None) => {}
-                Ok(Some(entry)) => return Some(Ok(entry)),
-                Err(broken) => {
-                    self.state = State::Done;
-                    return Some(Err(broken));
-                }
+            if self.window.unused().len() == length {
+                return Err(Broken::Truncated { at: self.offset() + length as u64 });
             }
         }
-        None
     }
 }
 
@@ -398,16 +373,23 @@ mod tests {
 
     use super::*;
 
-    fn all(text: &[u8]) -> Result<Vec<Entry>, Broken> {
-        Entries::new(text).collect()
+    type Copied = (Vec<u8>, Option<i64>);
+
+    fn all(text: &[u8]) -> Result<Vec<Copied>, Broken> {
+        let (mut entries, mut all) = (Entries::new(text), Vec::new());
+        while let Some(entry) = entries.next() {
+            let Entry { bytes, id } = entry?;
+            all.push((bytes.to_vec(), id));
+        }
+        Ok(all)
     }
 
     #[test]
     fn entries_keep_their_bytes() {
         let found = all(br#" [ {"id": 1, "t":"a\"]}, {"} , {"x":[1.50,{"y":{}}],"id":-2},{"id":"7"} ] "#).unwrap();
-        let texts: Vec<&str> = found.iter().map(|e| std::str::from_utf8(&e.bytes).unwrap()).collect();
+        let texts: Vec<&str> = found.iter().map(|(bytes, _)| std::str::from_utf8(bytes).unwrap()).collect();
         assert_eq!(texts, [r#"{"id": 1, "t":"a\"]}, {"}"#, r#"{"x":[1.50,{"y":{}}],"id":-2}"#, r#"{"id":"7"}"#]);
-        assert_eq!(found.iter().map(|e| e.id).collect::<Vec<_>>(), [Some(1), Some(-2), None]);
+        assert_eq!(found.iter().map(|(_, id)| *id).collect::<Vec<_>>(), [Some(1), Some(-2), None]);
         assert!(all(b"[]").unwrap().is_empty());
     }
 
@@ -447,14 +429,15 @@ mod tests {
         fn the_same_entries_as_serde_finds(objects in prop::collection::vec(object(), 0..6), pretty: bool) {
             let text = if pretty { serde_json::to_vec_pretty(&objects) } else { serde_json::to_vec(&objects) }.unwrap();
             let found = all(&text).unwrap();
-            let back: Vec<serde_json::Value> = found.iter().map(|e| serde_json::from_slice(&e.bytes).unwrap()).collect();
+            let back: Vec<serde_json::Value> = found.iter().map(|(bytes, _)| serde_json::from_slice(bytes).unwrap()).collect();
             prop_assert_eq!(back, objects);
         }
 
         #[test]
         fn no_part_of_an_answer_counts_as_whole(objects in prop::collection::vec(object(), 1..4), cut in any::<prop::sample::Index>()) {
             let text = serde_json::to_vec(&objects).unwrap();
-            prop_assert!(all(&text[..cut.index(text.len())]).is_err());
+            let cut = all(&text[..cut.index(text.len())]);
+            prop_assert!(matches!(cut, Err(Broken::Truncated { .. })), "{cut:?}");
         }
 
         #[test]

@@ -20,3 +20,4 @@ pub mod scale;
 pub mod schedule;
 pub mod scoring;
 pub mod server;
+pub mod window;

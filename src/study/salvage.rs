@@ -6,14 +6,12 @@
 //! than half of the keys of the file's first entry. Objects within a damaged entry do not look so.
 
 use std::io::{self, Read};
-use std::ops::Range;
 
-use crate::study::entry::{self, Head};
+use crate::study::entry::{self, Head, LONGEST};
+use crate::study::window::Window;
 
 /// So many bytes are read at once.
 const CHUNK: usize = 1 << 18;
-/// No entry is longer, in bytes: where one seems to be, a bracket is missing.
-const LONGEST: usize = 64 << 20;
 /// So many bytes are looked at in vain before the search for whole entries in a damaged part is given up.
 const BUDGET: usize = 1 << 30;
 /// So much that is surely no entry is told at once, in bytes.
@@ -86,13 +84,7 @@ enum Step {
 
 /// The pieces of a raw file, one at a time, in memory of a few chunks.
 pub struct Pieces<R> {
-    source: R,
-    buffer: Vec<u8>,
-    /// What of the buffer is read and not yet used.
-    unused: Range<usize>,
-    /// Where the buffer begins in the file.
-    before: u64,
-    exhausted: bool,
+    window: Window<R>,
     place: Place,
     /// Within an object keyed `<Scale>_<TIME>`.
     daily: bool,
@@ -108,11 +100,7 @@ pub struct Pieces<R> {
 impl<R: Read> Pieces<R> {
     pub fn new(source: R, care: Care) -> Self {
         Self {
-            source,
-            buffer: vec![0; CHUNK],
-            unused: 0..0,
-            before: 0,
-            exhausted: false,
+            window: Window::new(source, CHUNK),
             place: Place::Outside,
             daily: false,
             begun: false,
@@ -136,9 +124,8 @@ impl<R: Read> Pieces<R> {
                 Step::Object(length, id) => (length, Ok(id)),
                 Step::Damage(length, why) => (length, Err(why)),
             };
-            let at = self.offset();
-            let bytes = &self.buffer[self.unused.start..self.unused.start + length];
-            self.unused.start += length;
+            let at = self.window.offset();
+            let bytes = self.window.take(length);
             return Ok(Some(match what {
                 Err(why) => Piece::Damage(Damage { at, why, bytes }),
                 Ok(id) => {
@@ -151,58 +138,6 @@ impl<R: Read> Pieces<R> {
         }
     }
 
-    fn offset(&self) -> u64 {
-        self.before + self.unused.start as u64
-    }
-
-    /// Reads more behind what is unused; false at the end of the file.
-    fn fill(&mut self) -> io::Result<bool> {
-        if self.exhausted {
-            return Ok(false);
-        }
-        if self.unused.start > 0 {
-            self.buffer.copy_within(self.unused.clone(), 0);
-            self.before += self.unused.start as u64;
-            self.unused = 0..self.unused.len();
-        }
-        if self.unused.end == self.buffer.len() {
-            self.buffer.resize(self.buffer.len() * 2, 0);
-        } else if self.buffer.len() > CHUNK && self.unused.len() < CHUNK / 2 {
-            // A single long entry is no reason to keep its room.
-            self.buffer.truncate(CHUNK);
-            self.buffer.shrink_to_fit();
-        }
-        loop {
-            match self.source.read(&mut self.buffer[self.unused.end..]) {
-                Ok(0) => {
-                    self.exhausted = true;
-                    return Ok(false);
-                }
-                Ok(read) => {
-                    self.unused.end += read;
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The next byte that is no white space; what was before it is used.
-    fn peek(&mut self) -> io::Result<Option<u8>> {
-        loop {
-            let unused = &self.buffer[self.unused.clone()];
-            if let Some(at) = unused.iter().position(|byte| !byte.is_ascii_whitespace()) {
-                self.unused.start += at;
-                return Ok(Some(unused[at]));
-            }
-            self.unused.start = self.unused.end;
-            if !self.fill()? {
-                return Ok(None);
-            }
-        }
-    }
-
     fn step(&mut self) -> io::Result<Step> {
         if let Place::Lost(why) = self.place {
             return self.search(why);
@@ -210,20 +145,20 @@ impl<R: Read> Pieces<R> {
         if self.place == Place::End {
             return Ok(Step::End);
         }
-        let byte = self.peek()?;
+        let byte = self.window.peek()?;
         match (self.place, byte) {
             (Place::Outside, _) => self.outside(byte),
             (Place::Closing, _) => self.closing(byte),
             (_, None) => Ok(self.end("the array does not end")),
             (_, Some(b'{')) if self.place == Place::Open => self.object(),
             (_, Some(b']')) => {
-                self.unused.start += 1;
+                self.window.skip(1);
                 self.place = if self.daily { Place::Closing } else { Place::Outside };
                 Ok(Step::On)
             }
             (Place::After, Some(b',')) => {
-                self.unused.start += 1;
-                let next = self.peek()?;
+                self.window.skip(1);
+                let next = self.window.peek()?;
                 self.place = Place::Open;
                 Ok(if next == Some(b']') { Step::Damage(0, "a comma stands before the array's end") } else { Step::On })
             }
@@ -254,13 +189,13 @@ impl<R: Read> Pieces<R> {
             None if first => Ok(self.end("the file is empty")),
             None => Ok(Step::End),
             Some(b'[') => {
-                self.unused.start += 1;
+                self.window.skip(1);
                 self.place = Place::Open;
                 Ok(Step::On)
             }
             Some(b'{') => {
                 if let Some(length) = self.daily_key(true)? {
-                    self.unused.start += length;
+                    self.window.skip(length);
                     self.daily = true;
                     return self.daily_value();
                 }
@@ -268,15 +203,15 @@ impl<R: Read> Pieces<R> {
                 let Step::Object(length, _) = step else { return Ok(step) };
                 self.place = Place::Outside;
                 // An object on its own is an entry if it is one; an error message is none.
-                if let Ok(Some(id)) = entry::id(&self.buffer[self.unused.start..][..length]) {
+                if let Ok(Some(id)) = entry::id(&self.window.unused()[..length]) {
                     return Ok(Step::Object(length, Some(id)));
                 }
                 Ok(Step::Damage(length, "an object that is no entry stands"))
             }
-            Some(0xef) if first && self.offset() == 0 => {
-                while self.unused.len() < 3 && self.fill()? {}
-                if self.buffer[self.unused.clone()].starts_with(b"\xef\xbb\xbf") {
-                    self.unused.start += 3;
+            Some(0xef) if first && self.window.offset() == 0 => {
+                while self.window.unused().len() < 3 && self.window.fill()? {}
+                if self.window.unused().starts_with(b"\xef\xbb\xbf") {
+                    self.window.skip(3);
                     self.begun = false;
                     return Ok(Step::On);
                 }
@@ -291,9 +226,9 @@ impl<R: Read> Pieces<R> {
     }
 
     fn daily_value(&mut self) -> io::Result<Step> {
-        match self.peek()? {
+        match self.window.peek()? {
             Some(b'[') => {
-                self.unused.start += 1;
+                self.window.skip(1);
                 self.place = Place::Open;
                 Ok(Step::On)
             }
@@ -316,7 +251,7 @@ impl<R: Read> Pieces<R> {
         match byte {
             None => Ok(self.end("the day's object does not end")),
             Some(b'}') => {
-                self.unused.start += 1;
+                self.window.skip(1);
                 self.daily = false;
                 self.place = Place::Outside;
                 Ok(Step::On)
@@ -326,7 +261,7 @@ impl<R: Read> Pieces<R> {
                     self.place = Place::Lost("something else than an answer's name stands");
                     return Ok(Step::On);
                 };
-                self.unused.start += length;
+                self.window.skip(length);
                 self.daily_value()
             }
             Some(_) => {
@@ -338,8 +273,8 @@ impl<R: Read> Pieces<R> {
 
     /// The length of `{ "OA_08_54_35" :` or `, "OA_08_54_35" :` where a value that may be an answer follows.
     fn daily_key(&mut self, opening: bool) -> io::Result<Option<usize>> {
-        while self.unused.len() < 512 && self.fill()? {}
-        let text = &self.buffer[self.unused.clone()];
+        while self.window.unused().len() < 512 && self.window.fill()? {}
+        let text = self.window.unused();
         let spaces = |from: usize| {
             text.get(from..).map_or(0, |rest| rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count())
         };
@@ -367,30 +302,30 @@ impl<R: Read> Pieces<R> {
         let mut scan = Scan::default();
         let mut checked = CHUNK * 4;
         loop {
-            if let Some(length) = scan.go(&self.buffer[self.unused.clone()]) {
+            if let Some(length) = scan.go(self.window.unused()) {
                 self.place = Place::After;
                 if self.care == Care::Fast {
                     return Ok(Step::Object(length, None));
                 }
-                return Ok(if let Ok(id) = entry::id(&self.buffer[self.unused.start..][..length]) {
+                return Ok(if let Ok(id) = entry::id(&self.window.unused()[..length]) {
                     Step::Object(length, id)
                 } else {
                     self.place = Place::Lost("an entry is not JSON");
                     Step::On
                 });
             }
-            let length = self.unused.len();
+            let length = self.window.unused().len();
             let mut why = None;
             if length > LONGEST {
                 why = Some("an entry does not end");
             } else if length > checked {
                 checked = length * 2;
                 // So long, it may be a bracket that is missing; where the JSON is wrong, that is known now.
-                let bytes = &self.buffer[self.unused.clone()];
+                let bytes = self.window.unused();
                 let wrong = entry::id(bytes).err().filter(|error| !entry::is_unfinished(error, bytes));
                 why = wrong.map(|_| "an entry is not JSON");
             }
-            if why.is_none() && !self.fill()? {
+            if why.is_none() && !self.window.fill()? {
                 why = Some("the file ends within an entry");
             }
             if let Some(why) = why {
@@ -403,25 +338,25 @@ impl<R: Read> Pieces<R> {
     /// Looks for the next whole entry; everything before it is damage.
     fn search(&mut self, why: &'static str) -> io::Result<Step> {
         if self.reference.is_empty() {
-            let sample = if self.sample.is_empty() { &self.buffer[self.unused.clone()] } else { &self.sample };
+            let sample = if self.sample.is_empty() { self.window.unused() } else { &self.sample };
             self.reference = keys_of(sample);
         }
         let mut at = 0;
         // A candidate that needs more bytes is looked at again only when there are twice as many.
         let mut enough = 0;
         loop {
-            let length = self.unused.len();
-            let rest = &self.buffer[self.unused.clone()][at..];
+            let length = self.window.unused().len();
+            let rest = &self.window.unused()[at..];
             let candidate = if self.budget == 0 { None } else { memchr::memchr(b'{', rest).map(|found| at + found) };
             match candidate {
                 None => at = length,
-                Some(candidate) if length < enough && !self.exhausted => at = candidate,
+                Some(candidate) if length < enough && !self.window.is_exhausted() => at = candidate,
                 Some(candidate) => match self.look(candidate) {
                     Look::Entry => {
                         self.place = Place::Open;
                         return Ok(if candidate == 0 { Step::On } else { Step::Damage(candidate, why) });
                     }
-                    Look::Unfinished if !self.exhausted && length - candidate < LONGEST => {
+                    Look::Unfinished if !self.window.is_exhausted() && length - candidate < LONGEST => {
                         at = candidate;
                         enough = candidate + 2 * (length - candidate);
                     }
@@ -434,7 +369,7 @@ impl<R: Read> Pieces<R> {
             if at >= FLUSH {
                 return Ok(Step::Damage(at, why));
             }
-            if !self.fill()? && candidate.is_none() {
+            if !self.window.fill()? && candidate.is_none() {
                 self.place = Place::End;
                 return Ok(if length == 0 { Step::End } else { Step::Damage(length, why) });
             }
@@ -443,7 +378,7 @@ impl<R: Read> Pieces<R> {
 
     /// Whether an entry of this file begins at this unused byte.
     fn look(&mut self, candidate: usize) -> Look {
-        let unused = &self.buffer[self.unused.clone()];
+        let unused = self.window.unused();
         let before = unused[..candidate].iter().rev().find(|byte| !byte.is_ascii_whitespace());
         let line = candidate > 0 && unused[candidate - 1] == b'\n';
         if !line && before.is_some_and(|byte| !b",[]}".contains(byte)) {

@@ -228,7 +228,7 @@ impl<'t> Trip<'t> {
             let own = |error: io::Error| Untaken::Failed(Failure::write(&raw, &error));
             let mut incoming = Incoming::open(&raw).map_err(own)?;
             let mut source = Copying { answer, incoming: &mut incoming, trouble: None };
-            let gathered = gather(&mut source);
+            let gathered = gather(&mut source, self.listed.unwrap_or_default());
             if gathered.is_err() {
                 // The rest of a body that a person will look at.
                 let _ = io::copy(&mut source, &mut io::sink());
@@ -376,8 +376,8 @@ pub(super) fn some_ids(ids: &[i64]) -> String {
     format!("{word} {}{more}", first.join(", "))
 }
 
-fn gather(source: &mut Copying<'_, '_>) -> Result<Received, Broken> {
-    let mut gathering = Gathering::default();
+fn gather(source: &mut Copying<'_, '_>, listed: u64) -> Result<Received, Broken> {
+    let mut gathering = Gathering::of(listed);
     let mut entries = Entries::new(source);
     loop {
         let at = entries.offset();
@@ -386,7 +386,7 @@ fn gather(source: &mut Copying<'_, '_>) -> Result<Received, Broken> {
         if entry.id.is_none() {
             return Err(Broken::Shape { at, what: "an entry without an integer id stands after" });
         }
-        gathering.add(Identity::of(entry.id, &entry.bytes));
+        gathering.add(Identity::of(entry.id, entry.bytes));
     }
 }
 
