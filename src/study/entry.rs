@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::study::glance;
 use crate::study::window::Window;
 
 /// One entry as it came.
@@ -74,6 +75,9 @@ impl Head {
 /// # Errors
 /// What serde says is wrong.
 pub fn id(bytes: &[u8]) -> Result<Option<i64>, serde_json::Error> {
+    if let Some((_, id)) = glance::plain(bytes).filter(|(length, _)| *length == bytes.len()) {
+        return Ok(id);
+    }
     let mut id = None;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     HeadVisitor { id: &mut id, keys: None }.deserialize(&mut deserializer)?;
@@ -91,7 +95,7 @@ pub fn is_unfinished(error: &serde_json::Error, bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// What serde says is wrong; [`is_unfinished`] tells whether only the end is missing.
-fn first(bytes: &[u8]) -> Result<(usize, Option<i64>), serde_json::Error> {
+pub(super) fn first(bytes: &[u8]) -> Result<(usize, Option<i64>), serde_json::Error> {
     let mut objects = serde_json::Deserializer::from_slice(bytes).into_iter::<Glance>();
     let id = objects.next().transpose()?.and_then(|glance| glance.0);
     Ok((objects.byte_offset(), id))
@@ -243,7 +247,7 @@ impl<'de> Deserialize<'de> for Whole {
 }
 
 /// So many bytes of an answer are in memory, unless one entry is longer.
-const CHUNK: usize = 1 << 16;
+const CHUNK: usize = 1 << 15;
 /// No entry is longer, in bytes: no raw file could be read back with such a one.
 pub const LONGEST: usize = 64 << 20;
 
@@ -343,7 +347,7 @@ impl<R: Read> Entries<R> {
         loop {
             let bytes = self.window.unused();
             let length = bytes.len();
-            match first(bytes) {
+            match glance::plain(bytes).map_or_else(|| first(bytes), Ok) {
                 Ok(found) => {
                     self.state = State::Between;
                     return Ok(found);

@@ -6,6 +6,7 @@ pub mod checks;
 pub mod discretion;
 pub mod each;
 pub mod entry;
+pub mod glance;
 pub mod keyring;
 pub mod labels;
 pub mod listing;
