@@ -1,6 +1,7 @@
 //! Running instances: their threads, their voices, and what comes back.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
@@ -40,7 +41,13 @@ pub struct Job<'r> {
 struct Speaker {
     node: NodeIndex,
     sender: Sender<Message>,
+    began: Instant,
+    /// When progress was last told, in milliseconds from the beginning.
+    told: AtomicU64,
 }
+
+/// As often as a bar is drawn, in milliseconds: each message wakes the scheduler, which has other things to do.
+const DRAWN_EVERY: u64 = 100;
 
 impl Voice for Speaker {
     fn warn(&self, warning: Warning) {
@@ -49,6 +56,13 @@ impl Voice for Speaker {
     }
 
     fn progress(&self, done: u64, total: u64) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let told = self.told.load(Ordering::Relaxed);
+        // Of several threads one is enough.
+        let due = now >= told.saturating_add(DRAWN_EVERY);
+        if !due || self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
         let _ = self.sender.send(Message::Progress { node: self.node, done, total });
     }
 }
@@ -123,7 +137,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn carry_out(job: &Job<'_>, pool: Option<&rayon::ThreadPool>, sender: &Sender<Message>) -> Message {
     let began = Instant::now();
-    let speaker = Speaker { node: job.node, sender: sender.clone() };
+    let speaker = Speaker { node: job.node, sender: sender.clone(), began, told: AtomicU64::new(0) };
     let carry = || job.task.run(&job.work(&speaker));
     let run = || match pool {
         Some(pool) => pool.install(carry),
