@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -52,22 +53,58 @@ fn is_readable(folder: &ServerFolder) -> bool {
     std::fs::read(path(folder)).is_ok_and(|bytes| serde_json::from_slice::<BTreeMap<String, Value>>(&bytes).is_ok())
 }
 
-/// Marks of one server that wait to be written: tables that are exported side by side share one durable write.
+/// Marks of one server that wait to be written: tables that are exported side by side share one durable write, by
+/// the last of them. A run that is killed before it leaves marks behind what is archived, never beyond it.
 #[derive(Debug, Default)]
 pub struct Waiting {
     marks: Mutex<BTreeMap<ScaleName, Mark>>,
+    /// Exports under way.
+    exports: AtomicUsize,
     /// One writer at a time.
     writing: Mutex<()>,
 }
 
+/// An export under way, whose mark may wait for the last one.
+#[derive(Debug)]
+pub struct UnderWay<'w>(&'w Waiting);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.exports.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl UnderWay<'_> {
+    /// Ends it; the last one writes what waits.
+    ///
+    /// # Errors
+    /// Whatever the file system says; who ends next tries again.
+    pub fn leave(self, folder: &ServerFolder) -> std::io::Result<()> {
+        let waiting = self.0;
+        drop(self);
+        if waiting.exports.load(Ordering::SeqCst) == 0 { waiting.write(folder) } else { Ok(()) }
+    }
+}
+
 impl Waiting {
-    /// The table's mark is written when this returns, by this thread or by one that took it along.
+    /// An export begins.
+    pub fn join(&self) -> UnderWay<'_> {
+        self.exports.fetch_add(1, Ordering::SeqCst);
+        UnderWay(self)
+    }
+
+    /// The table's mark is written when the last export under way has ended, or, `at_once` and when there is no file yet,
+    /// when this returns.
     ///
     /// # Errors
     /// Whatever the file system says; each whose mark is not written hears of it.
-    pub fn put(&self, folder: &ServerFolder, scale: &ScaleName, mark: Mark) -> std::io::Result<()> {
+    pub fn put(&self, folder: &ServerFolder, scale: &ScaleName, mark: Mark, at_once: bool) -> std::io::Result<()> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(scale.clone(), mark);
+        if at_once || !path(folder).exists() { self.write(folder) } else { Ok(()) }
+    }
+
+    fn write(&self, folder: &ServerFolder) -> std::io::Result<()> {
         let marks = || self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        marks().insert(scale.clone(), mark);
         let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = std::mem::take(&mut *marks());
         if taken.is_empty() {
@@ -140,7 +177,7 @@ mod tests {
         std::fs::write(server.raw().join(NAME), r#"{"OA": {"curr"#).unwrap();
         assert!(is_lost(&server));
         let mark = Mark { current: 0, deleteable: true };
-        Waiting::default().put(&server, &ScaleName::new("OA").unwrap(), mark).unwrap();
+        Waiting::default().put(&server, &ScaleName::new("OA").unwrap(), mark, true).unwrap();
         assert!(!is_lost(&server));
     }
 
@@ -153,7 +190,7 @@ mod tests {
             std::thread::scope(|scope| {
                 let put = |number: i64| {
                     let scale = ScaleName::new(&format!("T{number}")).unwrap();
-                    waiting.put(&server, &scale, Mark { current: number, deleteable: true }).is_ok()
+                    waiting.put(&server, &scale, Mark { current: number, deleteable: true }, true).is_ok()
                 };
                 let hands: Vec<_> = (0..8_i64).map(|number| scope.spawn(move || put(number))).collect();
                 hands.into_iter().map(|hand| hand.join().unwrap()).collect::<Vec<bool>>()
@@ -165,5 +202,27 @@ mod tests {
         std::fs::remove_dir(server.raw().join(NAME)).unwrap();
         assert_eq!(put_many(), [true; 8]);
         assert_eq!(read(&server).len(), 8);
+    }
+
+    #[test]
+    fn the_last_export_under_way_writes_what_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path());
+        let waiting = Waiting::default();
+        let put = |name: &str, at_once| {
+            let scale = ScaleName::new(name).unwrap();
+            waiting.put(&server, &scale, Mark { current: 1, deleteable: true }, at_once).unwrap();
+            read(&server).len()
+        };
+        let [one, two, three] = [(); 3].map(|()| waiting.join());
+        assert_eq!(put("T1", false), 1, "the first makes the file");
+        assert_eq!(put("T2", false), 1);
+        one.leave(&server).unwrap();
+        assert_eq!(put("T3", true), 3);
+        assert_eq!(put("T4", false), 3);
+        // An export that ends in a panic is none under way.
+        drop(two);
+        three.leave(&server).unwrap();
+        assert_eq!(read(&server).len(), 4);
     }
 }

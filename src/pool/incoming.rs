@@ -58,11 +58,15 @@ impl Incoming {
     }
 
     /// Makes the file durable and gives it the first of these names that is free; never one that is taken, even
-    /// when another process takes it at this moment.
+    /// when another process takes it at this moment. `sync` makes the name durable.
     ///
     /// # Errors
     /// Whatever the file system says; the folder then holds no more than before.
-    pub fn publish(self, name: impl Fn(u32) -> String) -> io::Result<(String, Written)> {
+    pub fn publish(
+        self,
+        name: impl Fn(u32) -> String,
+        sync: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<(String, Written)> {
         self.file.sync_all()?;
         fault::point("archive-synced", &self.folder);
         for number in 0..=u32::MAX {
@@ -71,7 +75,7 @@ impl Incoming {
             match self.enter(&path) {
                 Ok(()) => {
                     fault::point("archive-named", &path);
-                    atomic::sync_folder(&self.folder)?;
+                    sync()?;
                     fault::point("archive-durable", &path);
                     let written = Written { path, hash: self.hasher.finalize(), size: self.size, changed: true };
                     return Ok((name, written));
@@ -157,7 +161,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let name = |number: u32| format!("a-{number}");
             for text in ["one", "two", "three"] {
-                let (taken, written) = file(folder.path(), without_name, text).publish(name).unwrap();
+                let (taken, written) = file(folder.path(), without_name, text).publish(name, || Ok(())).unwrap();
                 assert_eq!(fs::read_to_string(folder.path().join(&taken)).unwrap(), text);
                 assert_eq!((written.hash, written.size), (blake3::hash(text.as_bytes()), text.len() as u64));
             }

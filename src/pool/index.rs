@@ -79,7 +79,7 @@ const MAGIC: &[u8; 8] = b"mtindex3";
 /// Bytes of one entry.
 const ENTRY: u64 = 40;
 /// So many bytes are written at once.
-const PART: usize = 1 << 15;
+const PART: usize = 1 << 13;
 /// In place of a count: no entries follow, only the file's look is new.
 const SAME_ENTRIES: u64 = u64::MAX;
 

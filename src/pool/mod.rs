@@ -9,6 +9,7 @@ pub mod benchmark;
 pub mod identity;
 pub mod incoming;
 pub mod index;
+pub mod joined;
 pub mod ledger;
 pub mod notes;
 pub mod paths;

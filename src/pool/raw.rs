@@ -13,6 +13,7 @@ use crate::pool::atomic;
 use crate::pool::identity::Identity;
 use crate::pool::incoming::Incoming;
 use crate::pool::index::Index;
+use crate::pool::joined::JoinedSync;
 use crate::pool::paths::{DateStyle, ServerFolder};
 use crate::pool::raw_file::{Reading, hash_back, read_back};
 use crate::pool::received::Received;
@@ -46,6 +47,8 @@ pub struct Archive<'a> {
     pub scale: &'a ScaleName,
     pub style: &'a DateStyle,
     pub timezone: Tz,
+    /// The folder of raw files, as all who archive into it sync it.
+    pub raw: &'a JoinedSync,
 }
 
 /// A raw file that was written, read back and recorded.
@@ -91,7 +94,8 @@ impl Archive<'_> {
             self.only_new(&mut incoming, received)?
         };
         let local = now.with_timezone(&self.timezone).naive_local();
-        let (name, written) = file.publish(|repeat| self.style.raw(self.scale, local.date(), local.time(), repeat))?;
+        let name = |repeat| self.style.raw(self.scale, local.date(), local.time(), repeat);
+        let (name, written) = file.publish(name, || self.raw.sync())?;
         // These bytes were parsed and hashed, entry by entry and as a whole, before they were written: when the file has
         // them again, all of its entries are there.
         if hash_back(&written.path)? != (written.hash, written.size) {
@@ -175,7 +179,7 @@ impl Archive<'_> {
     pub fn proof(&self, received: Received) -> io::Result<Proof> {
         let identities = received.into_proven();
         if !identities.is_empty() {
-            atomic::sync_folder(&self.folder.raw())?;
+            self.raw.sync()?;
             atomic::sync_folder(self.folder.path())?;
             self.folder.path().parent().map_or(Ok(()), atomic::sync_folder)?;
         }
@@ -189,6 +193,7 @@ mod tests {
     use crate::pool::received::Gathering;
 
     struct Pool {
+        raw: JoinedSync,
         _folder: tempfile::TempDir,
         server: ServerFolder,
         scale: ScaleName,
@@ -198,12 +203,12 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let server = ServerFolder::new(folder.path());
-            Self { server, scale: ScaleName::new("OA").unwrap(), _folder: folder }
+            Self { raw: JoinedSync::new(server.raw()), server, scale: ScaleName::new("OA").unwrap(), _folder: folder }
         }
 
         fn archive(&self) -> Archive<'_> {
             let (folder, scale, style) = (&self.server, &self.scale, &DateStyle::Iso);
-            Archive { folder, scale, style, timezone: chrono_tz::America::New_York }
+            Archive { folder, scale, style, timezone: chrono_tz::America::New_York, raw: &self.raw }
         }
 
         fn index(&self) -> Index {

@@ -12,6 +12,7 @@ use crate::config::secret;
 use crate::config::servers::{Server, Servers};
 use crate::pool::benchmark::{self, Mark};
 use crate::pool::index::Index;
+use crate::pool::joined::JoinedSync;
 use crate::pool::ledger;
 use crate::pool::notes::Notes;
 use crate::pool::paths::{ServerFolder, raw_name};
@@ -31,17 +32,20 @@ pub struct Export {
 struct Line {
     client: OnceLock<Result<StudyServer, Failure>>,
     marks: benchmark::Waiting,
+    /// The folder of raw files.
+    raw: JoinedSync,
     /// One writer of deletions.jsonl at a time.
     ledger: Mutex<Option<ledger::Ledger>>,
     /// The schedule is asked for once in a run.
     schedule: Once,
 }
 
-impl Default for Line {
-    fn default() -> Self {
+impl Line {
+    fn to(server: &Server) -> Self {
         Self {
             client: OnceLock::new(),
             marks: benchmark::Waiting::default(),
+            raw: JoinedSync::new(ServerFolder::new(&server.path).raw()),
             ledger: Mutex::new(None),
             schedule: Once::new(),
         }
@@ -71,7 +75,7 @@ impl Voice for Collected {
 impl Export {
     #[must_use]
     pub fn new(project: &Project) -> Self {
-        let lines = project.servers.keys().map(|name| (name.clone(), Line::default())).collect();
+        let lines = project.servers.iter().map(|(name, server)| (name.clone(), Line::to(server))).collect();
         Self { servers: Arc::clone(&project.servers), lines }
     }
 
@@ -150,7 +154,11 @@ impl Export {
             trip.deleteable = facts.deleteable.unwrap_or_default();
             trip.listed = facts.listed;
         }
-        let unfinished = trip.go().map_err(|failure| failure.after(trip.counts.clone()))?;
+        let under_way = line.marks.join();
+        let unfinished = trip.go();
+        let marked = under_way.leave(&folder).map_err(|error| Failure::write(&benchmark::path(&folder), &error));
+        let unfinished = unfinished.and_then(|unfinished| marked.map(|()| unfinished));
+        let unfinished = unfinished.map_err(|failure| failure.after(trip.counts.clone()))?;
         Ok(Done { counts: trip.counts, written: trip.written, unfinished, ..Done::default() })
     }
 }

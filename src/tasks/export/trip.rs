@@ -82,7 +82,7 @@ impl<'t> Trip<'t> {
             }
         }
         self.count_and_store(&mut index, incoming, &mut received)?;
-        self.mark(&index)?;
+        self.mark(&index, emptying)?;
         fault::point("marked", self.folder.path());
         let distinct = received.distinct() as u64;
         let account = self.account(after.is_none());
@@ -314,6 +314,7 @@ impl<'t> Trip<'t> {
             scale: self.scale,
             style: &self.server.date_style,
             timezone: self.server.timezone,
+            raw: &self.line.raw,
         }
     }
 
@@ -352,9 +353,10 @@ impl<'t> Trip<'t> {
         Ok(())
     }
 
-    fn mark(&self, index: &Index) -> Result<(), Failure> {
+    fn mark(&self, index: &Index, emptying: bool) -> Result<(), Failure> {
         let mark = Mark { current: index.highest(), deleteable: self.deleteable };
-        let put = self.line.marks.put(self.folder, self.scale, mark);
+        // An emptied table is not asked again before something new is there: its mark does not wait for others.
+        let put = self.line.marks.put(self.folder, self.scale, mark, emptying);
         put.map_err(|error| Failure::write(&benchmark::path(self.folder), &error))
     }
 }
