@@ -1,5 +1,6 @@
 //! The end of a run: who has to be told of it.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -29,7 +30,7 @@ pub fn tell(project: &Project, scheduler: &mut Scheduler<'_>, summary: &mut Summ
         return;
     }
     let now = Utc::now();
-    let pulses = feel(project, scheduler, now);
+    let pulses = feel(project, scheduler, &summary.run, now);
     summary.troubles.extend(quiet_troubles(project, &pulses, now));
     let broken = scheduler.broken_state.as_ref().map(|error| own_trouble(&home(project).join("state"), error));
     summary.troubles.extend(broken);
@@ -54,7 +55,7 @@ pub fn tell(project: &Project, scheduler: &mut Scheduler<'_>, summary: &mut Summ
 }
 
 /// Keeps how each server's exports went, and the page that says so.
-fn feel(project: &Project, scheduler: &mut Scheduler<'_>, now: DateTime<Utc>) -> Pulses {
+fn feel(project: &Project, scheduler: &mut Scheduler<'_>, run: &str, now: DateTime<Utc>) -> Pulses {
     let home = home(project);
     let before = Pulses::load(&home);
     let mut pulses = before.clone();
@@ -73,8 +74,13 @@ fn feel(project: &Project, scheduler: &mut Scheduler<'_>, now: DateTime<Utc>) ->
     };
     let stored = if pulses == before { Ok(()) } else { pulses.store(&home) };
     let written = if built || calm(&pulses) != calm(&before) || scheduler.has_failures() || !page.exists() {
-        let all = health::look(project, &scheduler.store, &pulses);
-        all.and_then(|all| atomic::write(&page, atomic::SHARED, health_page::render(&all).as_bytes()).map(drop))
+        health::look(project, &scheduler.store, &pulses).and_then(|all| {
+            let text = health_page::render(&all, run);
+            if fs::read_to_string(&page).is_ok_and(|before| health_page::says_the_same(&before, &text)) {
+                return Ok(());
+            }
+            atomic::write(&page, atomic::SHARED, text.as_bytes()).map(drop)
+        })
     } else {
         Ok(())
     };

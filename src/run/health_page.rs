@@ -1,5 +1,5 @@
-//! status.html: how the exports are doing, for people who do not type commands. It holds nothing that moves while nothing
-//! happens, so that an idle pool keeps its times; `mtdata status` says the minute.
+//! status.html: how the exports are doing, for people who do not type commands. It is written when something happened, so
+//! that an idle pool keeps its times; what moves with every run stands in its footer, as it was then.
 
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -7,8 +7,19 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::look::STYLE;
 use crate::run::health::Health;
 
+/// Where the footer begins.
+const FOOTER: &str = "<footer>";
+
+/// True when two pages say the same of the exports, whichever runs wrote them.
 #[must_use]
-pub fn render(all: &[Health]) -> String {
+pub fn says_the_same(page: &str, other: &str) -> bool {
+    let said = |page: &str| page.split_once(FOOTER).map(|(said, _)| said.to_owned());
+    said(page).is_some_and(|one| Some(one) == said(other))
+}
+
+/// The page as this run sees it.
+#[must_use]
+pub fn render(all: &[Health], run: &str) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -21,6 +32,13 @@ pub fn render(all: &[Health]) -> String {
             body {
                 header { h1 { "Export health" } }
                 main { @for health in all { section.card.health { (server(health)) } } }
+                footer {
+                    p { "Written by mtdata " (env!("CARGO_PKG_VERSION")) " in run " code { (run) } "." }
+                    @for health in all {
+                        @if let Some(good) = health.pulse.last_good { p { "Last good export of " (health.server) ": " (moment(good)) "." } }
+                    }
+                    p { "This page changes only when something happened; " code { "mtdata status" } " says how things are now." }
+                }
             }
         }
     }
@@ -53,6 +71,9 @@ fn server(health: &Health) -> Markup {
             tr { th scope="row" { "after archiving" } td { @if health.delete_mode { "deleted on the server" } @else { "kept on the server" } } }
             @if let Some(since) = pulse.pending_since {
                 tr { th scope="row" { "could not be deleted there" } td.bad { (pulse.pending) ", since " (moment(since)) } }
+            }
+            @if let (None, Some(oldest)) = (pulse.pending_since, health.oldest_undeleted) {
+                tr { th scope="row" { "deletions not confirmed" } td.bad { (health.undeleted) ", the oldest of " (moment(oldest)) } }
             }
             @for failing in &health.failures {
                 tr { th scope="row" { (failing.target) } td.bad { (failing.message) } }

@@ -143,6 +143,15 @@ fn the_page_moves_only_when_something_happens() {
     let read = || (fs::read_to_string(&page).unwrap(), fs::metadata(&page).unwrap().modified().unwrap());
     let fine = read();
     assert!(fine.0.contains("Exports are fine") && !fine.0.contains("https://"));
+    let runs = || -> Vec<String> {
+        let said = lab.mtdata(&["runs", "--json"]).output().unwrap().stdout;
+        let runs: serde_json::Value = serde_json::from_slice(&said).unwrap();
+        runs.as_array().unwrap().iter().map(|run| run["run"].as_str().unwrap().to_owned()).collect()
+    };
+    let newest = runs().into_iter().max().unwrap();
+    let footer = fine.0.split_once("<footer>").unwrap().1.to_owned();
+    assert!(footer.contains(&newest) && footer.contains(env!("CARGO_PKG_VERSION")), "{newest}: {footer}");
+    assert!(footer.contains("Last good export of mindtrails: 20"), "{footer}");
     lab.build();
     assert_eq!(read(), fine);
     lab.demo.server.plan("GET", "export", Fault::LoginPage, 2);
@@ -152,7 +161,9 @@ fn the_page_moves_only_when_something_happens() {
     lab.run(&["build"], 1);
     assert_eq!(read(), broken);
     lab.build();
-    assert_eq!(read().0, fine.0);
+    let well = read().0;
+    assert_eq!(well.split_once("<footer>").unwrap().0, fine.0.split_once("<footer>").unwrap().0);
+    assert!(!well.contains(&newest) && well.contains(&runs().into_iter().max().unwrap()));
 }
 
 #[test]
