@@ -66,14 +66,14 @@ test("attrition is attrition.csv, and its flow closes", async () => {
 
 test("the summary's figures follow from the tables", async () => {
   const { page } = await open(browser);
-  const figures = Object.fromEntries(await page.$$eval(".sum > div", (boxes) => boxes.map((box) => [box.querySelector("dt").textContent, box.querySelector("dd").textContent])));
+  const figures = Object.fromEntries(await page.$$eval(".sum > div", (boxes) => boxes.map((box) => [box.querySelector("dt").textContent, box.querySelector("dd").textContent.replaceAll("\u202f", "")])));
   const people = table("participants.csv").filter((row) => row.test_account === "false" && row.enrolled);
   const sum = (name) => people.reduce((total, row) => total + Number(row[name]), 0);
   assert.equal(figures.participants, String(people.length));
   assert.equal(figures["of due questionnaires missing"], `${(sum("missing") * 100 / sum("due")).toFixed(1)} %`);
   assert.equal(figures.entries, String(table("questionnaires.csv").reduce((total, row) => total + Number(row.entries), 0)));
   assert.equal(figures["findings of checks"], String(table("checks.csv").filter((row) => row.rule !== "R12").length));
-  const beside = Object.fromEntries(await page.$$eval(".sum > div", (boxes) => boxes.map((box) => [box.querySelector("dt").textContent, box.querySelector(".beside").textContent])));
+  const beside = Object.fromEntries(await page.$$eval(".sum > div", (boxes) => boxes.map((box) => [box.querySelector("dt").textContent, box.querySelector(".beside").textContent.replaceAll("\u202f", "")])));
   const standing = (word) => people.filter((row) => row.standing === word).length;
   assert.equal(beside.participants, ["active", "finished", "dropped out", "not started"].map((word) => `${standing(word)} ${word}`).join(", "));
   assert.equal(beside["of due questionnaires missing"], `${sum("missing")} of ${sum("due")}, ${sum("logged_not_there")} of them logged`);

@@ -45,7 +45,26 @@ pub fn summary(model: &Model) -> Markup {
 }
 
 fn figure(name: &str, number: &str, beside: &str) -> Markup {
-    html! { div { dt { (name) } dd { (number) } dd.beside { (beside) } } }
+    html! { div { dt { (name) } dd { (grouped(number)) } dd.beside { (grouped(beside)) } } }
+}
+
+/// Numbers of five digits and more in groups of three, with a narrow space that no line ends at.
+fn grouped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len() + 8);
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let others = rest[digits..].find(|letter: char| letter.is_ascii_digit()).unwrap_or(rest.len() - digits);
+        for (place, digit) in rest[..digits].chars().enumerate() {
+            if place > 0 && digits > 4 && (digits - place).is_multiple_of(3) {
+                shown.push('\u{202f}');
+            }
+            shown.push(digit);
+        }
+        shown.push_str(&rest[digits..digits + others]);
+        rest = &rest[digits + others..];
+    }
+    shown
 }
 
 fn list(names: &[String]) -> String {
@@ -180,5 +199,23 @@ pub fn over_time(model: &Model) -> Markup {
                 (sheets::plain("weeks", "Enrolment and entries by week", &drawn::over_time(model)))
             }
         } @else { p { "No entry has a date yet." } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_numbers_are_shown_in_groups() {
+        for (text, shown) in [
+            ("7200000", "7\u{202f}200\u{202f}000"),
+            ("9999", "9999"),
+            ("12345 of 123456, <5 é", "12\u{202f}345 of 123\u{202f}456, <5 é"),
+            ("1.5 %", "1.5 %"),
+            ("", ""),
+        ] {
+            assert_eq!(grouped(text), shown);
+        }
     }
 }
