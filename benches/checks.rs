@@ -16,10 +16,11 @@ use csv::ByteRecord;
 use mtdata::config::error::Problems;
 use mtdata::study::checks::cells::{Row, RowRules};
 use mtdata::study::checks::log::{Diary, Log};
-use mtdata::study::checks::table::{Context, Examination, Examined, Stamp};
+use mtdata::study::checks::table::{Context, Examination, Examined};
 use mtdata::study::checks::{Finding, Seen, accounts};
 use mtdata::study::moment;
 use mtdata::study::name::ScaleName;
+use mtdata::study::record::Records;
 use mtdata::study::roster::Roster;
 use mtdata::study::scale::Study;
 use mtdata::study::schedule::Slots;
@@ -147,8 +148,8 @@ struct Checked<'c> {
 
 /// Row rules and group rules of one table.
 fn check<'c>(study: &Study, context: &'c Context<'c>, name: &'c str, path: &Path) -> Outcome<Checked<'c>> {
-    let mut reader = csv::Reader::from_path(path)?;
-    let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
+    let mut records = Records::new(File::open(path)?)?;
+    let header = records.header().to_vec();
     let own: Vec<String> = header.iter().filter(|column| !column.starts_with('_')).cloned().collect();
     let defined = ScaleName::new(name).ok().and_then(|name| study.scales.get(&name));
     let rules = RowRules::new(study, name, defined, &own);
@@ -158,19 +159,18 @@ fn check<'c>(study: &Study, context: &'c Context<'c>, name: &'c str, path: &Path
     let (mut found, mut flagged) = (0, 0);
     let mut sink = |_: &Finding<'_>| found += 1;
     let mut flags = String::new();
-    let mut record = ByteRecord::new();
-    while reader.read_byte_record(&mut record)? {
+    while let Some(record) = records.read()? {
         let mut cells: [&[u8]; 32] = [&[]; 32];
-        for (cell, own) in cells[..own.len()].iter_mut().zip(&record) {
-            *cell = own;
+        for (at, cell) in cells[..own.len()].iter_mut().enumerate() {
+            *cell = record.cell(Some(at));
         }
         let cells = &cells[..own.len()];
         flags.clear();
         rules.flags(&Row { cells, dated: dated.is_some_and(|at| !cells[at].is_empty()), closed: &[] }, &mut flags);
         flagged += usize::from(!flags.is_empty());
         let stamp = examination.row(&record, &mut sink);
-        if let Some(Stamp { person: Some(person), moment }) = stamp.filter(|_| name == "TaskLog") {
-            diary.row(&record, person, moment);
+        if let Some(stamp) = stamp.filter(|_| name == "TaskLog") {
+            diary.row(&record, stamp);
         }
     }
     let examined = examination.judge(&mut sink);

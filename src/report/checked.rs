@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::report::books::Books;
 use crate::report::findings::{self, Findings};
-use crate::report::model::{Sources, Unreadable, scale_name};
+use crate::report::model::{Sources, Unreadable, scale_name, unreadable};
 use crate::report::reading::Everyone;
 use crate::report::tally::Tally;
 use crate::report::trajectory::Scored;
@@ -94,7 +94,7 @@ pub fn conclude(
     let name = everyone.table.map(|path| scale_name(path)).unwrap_or_default();
     accounts::check(&everyone.roster, sources.study, &name, &seen.last, seen.now, &mut |finding| sink.add(finding));
     add_up(sources, books, tables, scored, &mut sink);
-    sink.done().map_err(|error| (spool, error.into()))
+    sink.done().map_err(unreadable(&spool))
 }
 
 /// L1: received against stored, and archived against combined, day by day; combined against scored.

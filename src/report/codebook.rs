@@ -72,7 +72,7 @@ pub fn describe(sources: &Sources<'_>) -> Result<Vec<Described>, Unreadable> {
     let mut all = Vec::new();
     for (folder, paths) in [("combined", &sources.combined), ("scored", &sources.scored)] {
         for path in paths {
-            let table = TableReader::open(path).map_err(|error| (path.clone(), error))?;
+            let table = TableReader::open(path).map_err(|error| (path.clone(), error.into()))?;
             let name = scale_name(path);
             let scale = defined(sources.study, &name);
             let meaning = |column: &String| match folder {

@@ -181,8 +181,8 @@ impl ColumnCounter {
         Self { stat, digits: [0; 10], few: Vec::new(), many: FxHashMap::default() }
     }
 
+    /// Takes in a cell; how many there were is told at the end.
     pub fn add(&mut self, cell: &[u8], regime: u8, scale: Option<&Scale>, regimes: &Regimes) {
-        self.stat.entries += 1;
         match cell {
             [] => {
                 self.stat.empty += 1;
@@ -209,8 +209,16 @@ impl ColumnCounter {
         }
     }
 
+    /// The numbers, with how many cells were taken in.
+    #[must_use]
+    pub fn finish(mut self, entries: u64, scale: Option<&Scale>, regimes: &Regimes) -> ColumnStat {
+        self.settle(scale, regimes);
+        self.stat.entries = entries;
+        self.stat
+    }
+
     /// Judges all texts counted so far.
-    pub fn settle(&mut self, scale: Option<&Scale>, regimes: &Regimes) {
+    fn settle(&mut self, scale: Option<&Scale>, regimes: &Regimes) {
         for (text, times) in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"].iter().zip(&mut self.digits) {
             if *times > 0 {
                 judge(&mut self.stat, text, scale, regimes.day(0), std::mem::take(times));
@@ -269,8 +277,7 @@ mod tests {
         for (cell, day) in cells {
             counter.add(cell.as_bytes(), regimes.of(|| *day), Some(scale), &regimes);
         }
-        counter.settle(Some(scale), &regimes);
-        counter.stat
+        counter.finish(cells.len() as u64, Some(scale), &regimes)
     }
 
     fn scale() -> Scale {

@@ -1,6 +1,7 @@
 //! The numbers of a report, computed from the pool alone: the same tables give the same numbers.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, FixedOffset};
@@ -81,9 +82,9 @@ pub struct LogPlaces {
 }
 
 /// Which file could not be read, and why.
-pub type Unreadable = (PathBuf, csv::Error);
+pub type Unreadable = (PathBuf, io::Error);
 
-fn unreadable(path: &Path) -> impl Fn(csv::Error) -> Unreadable + '_ {
+pub(crate) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Unreadable + '_ {
     move |error| (path.to_owned(), error)
 }
 
@@ -128,7 +129,7 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     .all();
     let log_places = log_places(&slots, &deeds, roster);
     let absent = absent.into_iter().map(|scale| (log_places.get(&scale).map_or(0, |places| places.logged), scale));
-    let books = books::read(folder, &tables).map_err(|error| (folder.path().to_owned(), error.into()))?;
+    let books = books::read(folder, &tables).map_err(unreadable(folder.path()))?;
     let test: BTreeSet<&str> =
         journeys.people.iter().filter(|person| person.test_account).map(|person| person.id.as_str()).collect();
     let read = |path: &PathBuf| trajectory::read(path, &scale_name(path), &slots, &test).map_err(unreadable(path));

@@ -2,21 +2,22 @@
 
 use std::cmp::Reverse;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use csv::ByteRecord;
 use rayon::prelude::*;
 
 use crate::report::checked::{Sink, Veil};
 use crate::report::findings::Findings;
-use crate::report::model::{Sources, Unreadable, definition, scale_name};
+use crate::report::model::{Sources, Unreadable, definition, scale_name, unreadable};
 use crate::report::people::Deeds;
-use crate::report::tally::{self, Pass, Setting, Tally};
+use crate::report::tally::{Hashed, Pass, Setting, Tally};
 use crate::study::checks::Seen;
 use crate::study::checks::log::{Diary, Log};
-use crate::study::checks::table::{Context, Examination, Examined, Stamp};
+use crate::study::checks::table::{Context, Examination, Examined};
 use crate::study::discretion::Pseudonyms;
+use crate::study::record::Records;
 use crate::study::roster::{Roster, is_own_table};
 use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
@@ -39,10 +40,6 @@ pub struct Reading {
     pub seen: Seen,
     /// In the order of the tables.
     pub findings: Vec<Findings>,
-}
-
-fn unreadable(path: &Path) -> impl Fn(csv::Error) -> Unreadable + '_ {
-    move |error| (path.to_owned(), error)
 }
 
 impl<'s> Everyone<'s> {
@@ -70,8 +67,8 @@ impl<'s> Everyone<'s> {
             roster.read_participants(path).map_err(unreadable(path))?;
         }
         for path in &others {
-            let mut reader = csv::Reader::from_path(path).map_err(unreadable(path))?;
-            if is_own_table(reader.byte_headers().map_err(unreadable(path))?) {
+            let records = File::open(path).and_then(Records::new).map_err(unreadable(path))?;
+            if is_own_table(records.header()) {
                 roster.read_conditions(sources.study, path).map_err(unreadable(path))?;
             }
         }
@@ -89,10 +86,9 @@ fn pseudonyms(secret: &[&PathBuf]) -> Result<Pseudonyms, Unreadable> {
     let mut paths = secret.to_vec();
     paths.sort();
     for path in &paths {
-        files.push(File::open(path).map_err(|error| unreadable(path)(error.into()))?);
+        files.push(File::open(path).map_err(unreadable(path))?);
     }
-    Pseudonyms::new(files)
-        .map_err(|error| (paths.first().map(|path| (*path).clone()).unwrap_or_default(), error.into()))
+    Pseudonyms::new(files).map_err(|error| (paths.first().map(|path| (*path).clone()).unwrap_or_default(), error))
 }
 
 /// One table, read to its end.
@@ -131,7 +127,7 @@ pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Re
         let Read { tally, examined, mut sink, .. } = table;
         let seen = examined.finish(&log, &mut |finding| sink.add(finding));
         let path = sources.folder.reports();
-        let findings = sink.done().map_err(|error| (path, error.into()))?;
+        let findings = sink.done().map_err(unreadable(&path))?;
         Ok((tally, seen, findings))
     };
     let mut read = tables.into_par_iter().with_max_len(1).map(close).collect::<Result<Vec<_>, Unreadable>>()?;
@@ -153,22 +149,21 @@ fn table<'r>(
     context: &'r Context<'r>,
     mut sink: Sink<'r>,
     is_log: bool,
-) -> Result<(Read<'r>, Deeds), csv::Error> {
-    let mut reader = tally::open(path)?;
-    let header = reader.headers()?.clone();
-    let columns: Vec<String> = header.iter().map(str::to_owned).collect();
-    let mut pass = Pass::new(setting, &header);
+) -> io::Result<(Read<'r>, Deeds)> {
+    let mut file = Hashed::open(path)?;
+    let mut records = Records::new(&mut file)?;
+    let columns = records.header().to_vec();
+    let mut pass = Pass::new(setting, &columns);
     let mut diary = is_log.then(|| Diary::new(context.slots, &columns));
-    let mut examination = Examination::new(context, setting.scale, columns).expecting(path.metadata()?.len());
-    let mut record = ByteRecord::new();
-    while reader.read_byte_record(&mut record)? {
+    let mut examination = Examination::new(context, setting.scale, columns.clone()).expecting(path.metadata()?.len());
+    while let Some(record) = records.read()? {
         let stamp = examination.row(&record, &mut |finding| sink.add(finding));
         pass.row(&record, stamp);
-        if let (Some(diary), Some(Stamp { person: Some(person), moment })) = (&mut diary, stamp) {
-            diary.row(&record, person, moment);
+        if let (Some(diary), Some(stamp)) = (&mut diary, stamp) {
+            diary.row(&record, stamp);
         }
     }
     let examined = examination.judge(&mut |finding| sink.add(finding));
-    let (tally, deeds) = pass.finish(tally::hash(reader));
+    let (tally, deeds) = pass.finish(file.hash());
     Ok((Read { tally, examined, sink, log: diary.map(Diary::close) }, deeds))
 }

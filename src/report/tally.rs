@@ -6,19 +6,16 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::{DateTime, FixedOffset, NaiveDate};
-use csv::{ByteRecord, StringRecord};
-
 use crate::report::column::{ColumnCounter, ColumnStat, Regimes};
 use crate::report::people::Deeds;
 use crate::study::checks::table::Stamp;
 use crate::study::each::Each;
-use crate::study::labels::Labels;
 use crate::study::moment::{self, Moment};
+use crate::study::record::Record;
 use crate::study::roster::{Roster, is_own_table};
-use crate::study::row::filled;
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
 use crate::study::schedule::Slots;
+use chrono::{DateTime, FixedOffset, NaiveDate};
 
 /// Columns that are no answers.
 const TECHNICAL: &[&str] = &["id", "date", "session", "tag", "timeOnPage", "sessionId", "study"];
@@ -84,27 +81,26 @@ pub struct Hashed {
     hasher: blake3::Hasher,
 }
 
+impl Hashed {
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: File::open(path)?, hasher: blake3::Hasher::new() })
+    }
+
+    /// The hash of a table that was read to its end.
+    #[must_use]
+    pub fn hash(&self) -> blake3::Hash {
+        self.hasher.finalize()
+    }
+}
+
 impl Read for Hashed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         self.hasher.update(&buffer[..read]);
         Ok(read)
     }
-}
-
-/// Opens a table to be read and hashed at once.
-///
-/// # Errors
-/// Whatever the file system says.
-pub fn open(path: &Path) -> io::Result<csv::Reader<Hashed>> {
-    let hashed = Hashed { file: File::open(path)?, hasher: blake3::Hasher::new() };
-    Ok(csv::ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(hashed))
-}
-
-/// The hash of a table that was read to its end.
-#[must_use]
-pub fn hash(reader: csv::Reader<Hashed>) -> blake3::Hash {
-    reader.into_inner().hasher.finalize()
 }
 
 /// Where the columns of interest stand.
@@ -120,7 +116,7 @@ pub struct Places {
 
 impl Places {
     #[must_use]
-    pub fn new(header: &StringRecord) -> Self {
+    pub fn new(header: &[String]) -> Self {
         let of = |names: &[&str]| columns(header, names);
         Self {
             participant: of(PARTICIPANT),
@@ -136,13 +132,13 @@ impl Places {
 
 /// Where these columns stand, as far as the table has them.
 #[must_use]
-pub fn columns(header: &StringRecord, names: &[&str]) -> Vec<usize> {
+pub fn columns(header: &[String], names: &[&str]) -> Vec<usize> {
     names.iter().filter_map(|name| header.iter().position(|column| column == *name)).collect()
 }
 
 /// What a table is; the study's own table says which condition each of its numbers has, and holds no answers.
-fn kind(defined: Option<&Scale>, header: &StringRecord) -> ScaleKind {
-    let study = is_own_table(header.as_byte_record());
+fn kind(defined: Option<&Scale>, header: &[String]) -> ScaleKind {
+    let study = is_own_table(header);
     match defined {
         Some(scale) => scale.kind,
         None if study => ScaleKind::Trials,
@@ -159,9 +155,10 @@ pub struct Pass<'s> {
     encrypted: bool,
     tally: Tally,
     deeds: Deeds,
-    /// Session and tag as this table writes them.
-    keys: Vec<Key>,
-    labels: Labels,
+    /// The schedule has this scale somewhere.
+    scheduled: bool,
+    /// By label.
+    keys: Vec<Option<Key>>,
     people: Each<bool>,
     /// Days and raw files follow each other in most tables: the last of each, and how often in a row.
     day: Run<i64>,
@@ -175,7 +172,7 @@ struct Run<T> {
     times: u64,
 }
 
-/// One pair of session and tag in a table.
+/// One session, tag and task of a table.
 struct Key {
     session: Option<usize>,
     slot: Option<usize>,
@@ -184,9 +181,40 @@ struct Key {
     entries: Each<u8>,
 }
 
+impl Key {
+    fn log(&self, deeds: &mut Deeds, number: u32, moment: Option<i64>) {
+        if &*self.task == "SESSION_COMPLETE" {
+            if let Some(session) = self.session {
+                *deeds.completed.at(session, number) = true;
+            }
+            return;
+        }
+        if let Some(slot) = self.slot {
+            let count = deeds.logged.at(slot, number);
+            *count = count.saturating_add(1);
+        }
+        let life = deeds.life.at(number);
+        let newer = moment.is_some_and(|moment| life.task.as_ref().is_none_or(|(last, _)| *last <= moment));
+        if newer && !self.task.is_empty() {
+            life.task = Some((moment.unwrap_or_default(), Arc::clone(&self.task)));
+        }
+    }
+
+    /// True when somebody answered here before.
+    fn answer(&mut self, deeds: &mut Deeds, number: u32) -> bool {
+        let count = match self.slot {
+            Some(slot) => deeds.given.at(slot, number),
+            None => self.entries.at(number),
+        };
+        let before = *count > 0;
+        *count = count.saturating_add(1);
+        before
+    }
+}
+
 impl<'s> Pass<'s> {
     #[must_use]
-    pub fn new(setting: Setting<'s>, header: &'s StringRecord) -> Self {
+    pub fn new(setting: Setting<'s>, header: &'s [String]) -> Self {
         let Setting { scale, defined, .. } = setting;
         let known = defined.filter(|scale| !scale.columns.is_empty());
         let is_answer = |name: &str| match known {
@@ -221,8 +249,8 @@ impl<'s> Pass<'s> {
                 hash: blake3::Hash::from_bytes([0; 32]),
             },
             deeds: Deeds::default(),
+            scheduled: setting.slots.has(scale),
             keys: Vec::new(),
-            labels: Labels::default(),
             people: Each::default(),
             day: Run::default(),
             file: Run::default(),
@@ -232,14 +260,14 @@ impl<'s> Pass<'s> {
     }
 
     /// Takes in the next row; older versions of an entry have no stamp.
-    pub fn row(&mut self, record: &ByteRecord, stamp: Option<Stamp>) {
-        let file = filled(record, &self.at.first_seen);
+    pub fn row(&mut self, record: &Record<'_>, stamp: Option<Stamp>) {
+        let file = record.filled(&self.at.first_seen);
         if self.file.times == 0 || self.file.value != file {
             self.file_ends();
             self.file.value.extend_from_slice(file);
         }
         self.file.times += 1;
-        let Some(Stamp { person, moment }) = stamp else {
+        let Some(Stamp { person, label, moment }) = stamp else {
             self.tally.superseded += 1;
             return;
         };
@@ -252,7 +280,7 @@ impl<'s> Pass<'s> {
             counter.add(record.get(*place).unwrap_or_default(), regime, self.setting.defined, &self.regimes);
         }
         if let Some(number) = person.or_else(|| self.who(record)) {
-            self.deed(record, number, moment.map(|moment| moment.millis));
+            self.deed(record, label, number, moment.map(|moment| moment.millis));
         }
     }
 
@@ -287,14 +315,14 @@ impl<'s> Pass<'s> {
     }
 
     /// Whom a row is about.
-    fn who(&mut self, record: &ByteRecord) -> Option<u32> {
+    fn who(&mut self, record: &Record<'_>) -> Option<u32> {
         let Setting { roster, .. } = self.setting;
         let people_table = self.tally.kind == ScaleKind::Participants;
-        let id = filled(record, if people_table { &self.at.id } else { &self.at.participant });
+        let id = record.filled(if people_table { &self.at.id } else { &self.at.participant });
         if !id.is_empty() {
             return Some(self.deeds.number(roster, &String::from_utf8_lossy(id)));
         }
-        let study = filled(record, &self.at.study);
+        let study = record.filled(&self.at.study);
         if self.tally.kind == ScaleKind::Log
             && !study.is_empty()
             && let Some(number) = roster.number_by_study(study)
@@ -302,43 +330,53 @@ impl<'s> Pass<'s> {
             return Some(number);
         }
         // Screening answers have no participant yet.
-        let screening = matches!(filled(record, &self.at.session), b"" | b"ELIGIBLE");
+        let screening = matches!(record.filled(&self.at.session), b"" | b"ELIGIBLE");
         if self.encrypted && !screening {
             self.tally.undecrypted += 1;
         }
         None
     }
 
-    fn deed(&mut self, record: &ByteRecord, number: u32, moment: Option<i64>) {
+    fn deed(&mut self, record: &Record<'_>, label: u32, number: u32, moment: Option<i64>) {
         let seen = self.people.at(number);
         let new = !std::mem::replace(seen, true);
         self.tally.participants += u64::from(new);
-        if self.tally.kind == ScaleKind::Participants {
-            let life = self.deeds.life.at(number);
-            life.last = life.last.max(moment);
-            return;
-        }
-        let place = self.key(record);
         let life = self.deeds.life.at(number);
         life.last = life.last.max(moment);
-        if let Some(session) = self.keys[place].session {
+        if self.tally.kind == ScaleKind::Participants {
+            return;
+        }
+        // A table with a session of its own for each row would remember all of them: these share the last place.
+        let place = (label as usize).min(PLACES);
+        if place >= self.keys.len() {
+            self.keys.resize_with(place + 1, || None);
+        }
+        if place == PLACES || self.keys[place].is_none() {
+            self.keys[place] = Some(self.key(record));
+        }
+        let Some(key) = &mut self.keys[place] else { return };
+        if let Some(session) = key.session {
             self.deeds.reach(number, session, moment);
         }
         match self.tally.kind {
-            ScaleKind::Log => self.log(number, place, moment),
-            ScaleKind::Questionnaire => self.answer(number, place),
+            ScaleKind::Log => key.log(&mut self.deeds, number, moment),
+            ScaleKind::Questionnaire => {
+                let before = key.answer(&mut self.deeds, number);
+                let life = self.deeds.life.at(number);
+                life.entries += 1;
+                life.repeated += u32::from(before);
+                life.extra += u32::from(key.slot.is_none() && self.scheduled);
+                self.tally.second += u64::from(before);
+            }
             ScaleKind::Trials | ScaleKind::Participants => {}
         }
     }
 
-    /// The place of a row's session, tag and, in a log, task.
-    fn key(&mut self, record: &ByteRecord) -> usize {
+    /// Where a row's session, tag and, in a log, task belong.
+    fn key(&self, record: &Record<'_>) -> Key {
         let log = self.tally.kind == ScaleKind::Log;
-        let task = if log { filled(record, &self.at.task) } else { b"" };
-        let cells = [filled(record, &self.at.session), filled(record, &self.at.tag), task];
-        if let Some(place) = self.labels.find(cells) {
-            return place as usize;
-        }
+        let task = if log { record.filled(&self.at.task) } else { b"" };
+        let cells = [record.filled(&self.at.session), record.filled(&self.at.tag), task];
         let [session, tag, task] = cells.map(String::from_utf8_lossy);
         let slots = self.setting.slots;
         let number = slots.session(&session);
@@ -346,57 +384,7 @@ impl<'s> Pass<'s> {
             Some(number) if log => slots.of_log(number, &task, &tag),
             _ => slots.of_entry(&self.tally.scale, &session, &tag),
         };
-        // A table with a session of its own for each row would remember all of them.
-        if self.keys.len() > PLACES {
-            self.keys.truncate(PLACES);
-        }
-        if self.keys.len() < PLACES {
-            self.labels.learn(u32::try_from(self.keys.len()).unwrap_or(u32::MAX));
-        }
-        self.keys.push(Key { session: number, slot, task: task.into(), entries: Each::default() });
-        self.keys.len() - 1
-    }
-
-    fn log(&mut self, number: u32, place: usize, moment: Option<i64>) {
-        let Key { session, slot, ref task, .. } = self.keys[place];
-        if &**task == "SESSION_COMPLETE" {
-            if let Some(session) = session {
-                *self.deeds.completed.at(session, number) = true;
-            }
-            return;
-        }
-        if let Some(slot) = slot {
-            let count = self.deeds.logged.at(slot, number);
-            *count = count.saturating_add(1);
-        }
-        let life = self.deeds.life.at(number);
-        let newer = moment.is_some_and(|moment| life.task.as_ref().is_none_or(|(last, _)| *last <= moment));
-        if newer && !task.is_empty() {
-            life.task = Some((moment.unwrap_or_default(), Arc::clone(task)));
-        }
-    }
-
-    fn answer(&mut self, number: u32, place: usize) {
-        let slots = self.setting.slots;
-        let Key { slot, entries, .. } = &mut self.keys[place];
-        let slot = *slot;
-        let before = {
-            let count = match slot {
-                Some(slot) => self.deeds.given.at(slot, number),
-                None => entries.at(number),
-            };
-            let before = *count;
-            *count = count.saturating_add(1);
-            before
-        };
-        let scheduled = slots.has(&self.tally.scale);
-        let life = self.deeds.life.at(number);
-        life.entries += 1;
-        life.repeated += u32::from(before > 0);
-        life.extra += u32::from(slot.is_none() && scheduled);
-        if before > 0 {
-            self.tally.second += 1;
-        }
+        Key { session: number, slot, task: task.into(), entries: Each::default() }
     }
 
     /// The numbers, with the hash of the table's file.
@@ -405,9 +393,8 @@ impl<'s> Pass<'s> {
         self.day_ends();
         self.file_ends();
         self.tally.hash = hash;
-        for (_, mut counter) in self.answers {
-            counter.settle(self.setting.defined, &self.regimes);
-            self.tally.columns.push(counter.stat);
+        for (_, counter) in self.answers {
+            self.tally.columns.push(counter.finish(self.tally.entries, self.setting.defined, &self.regimes));
         }
         (self.tally, self.deeds)
     }

@@ -1,14 +1,15 @@
 //! How scores move over the sessions: their number, mean and quartiles, from the scored tables.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
-use csv::ByteRecord;
 use rustc_hash::FxHashSet;
 
-use crate::report::tally::{Places, hash, open};
+use crate::report::tally::{Hashed, Places};
+use crate::study::cell::decimal;
 use crate::study::labels::Labels;
-use crate::study::row::filled;
+use crate::study::record::Records;
 use crate::study::schedule::Slots;
 
 /// One score of one scale.
@@ -46,13 +47,15 @@ pub struct Scored {
 ///
 /// # Errors
 /// Whatever the file system or the CSV says.
-pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> Result<Scored, csv::Error> {
-    let mut reader = open(path)?;
-    let header = reader.headers()?.clone();
+pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> io::Result<Scored> {
+    let mut file = Hashed::open(path)?;
+    let mut records = Records::new(&mut file)?;
+    let header = records.header().to_vec();
     let at = Places::new(&header);
     let scores: Vec<(usize, &str)> = header
         .iter()
         .enumerate()
+        .map(|(at, name)| (at, name.as_str()))
         .filter(|(_, name)| header.iter().any(|other| other.strip_suffix("_n_valid") == Some(name)))
         .collect();
     let test: FxHashSet<&[u8]> = test.iter().map(|id| id.as_bytes()).collect();
@@ -60,14 +63,13 @@ pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> R
     let mut sessions: Vec<(usize, String)> = Vec::new();
     let mut values: Vec<Vec<Vec<f64>>> = Vec::new();
     let mut labels = Labels::default();
-    let mut record = ByteRecord::new();
     let mut rows = 0;
-    while reader.read_byte_record(&mut record)? {
+    while let Some(record) = records.read()? {
         rows += 1;
-        if test.contains(filled(&record, &at.participant)) {
+        if test.contains(record.filled(&at.participant)) {
             continue;
         }
-        let session = filled(&record, &at.session);
+        let session = record.filled(&at.session);
         let number = labels.find([session]).unwrap_or_else(|| {
             let (number, name) = (sessions.len(), String::from_utf8_lossy(session).into_owned());
             sessions.push((slots.session(&name).unwrap_or(usize::MAX), name));
@@ -77,8 +79,7 @@ pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> R
             number
         });
         for ((place, _), values) in scores.iter().zip(&mut values[number as usize]) {
-            let cell = record.get(*place).and_then(|cell| std::str::from_utf8(cell).ok());
-            values.extend(cell.and_then(|cell| cell.parse::<f64>().ok()));
+            values.extend(record.get(*place).and_then(decimal));
         }
     }
     let mut order: Vec<usize> = (0..sessions.len()).collect();
@@ -96,7 +97,7 @@ pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> R
             }
         })
         .collect();
-    Ok(Scored { scale: scale.to_owned(), rows, trajectories, hash: hash(reader) })
+    Ok(Scored { scale: scale.to_owned(), rows, trajectories, hash: file.hash() })
 }
 
 fn point(session: String, mut values: Vec<f64>) -> Point {

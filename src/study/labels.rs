@@ -6,30 +6,40 @@ use rustc_hash::FxHashMap;
 #[derive(Debug, Clone, Default)]
 pub struct Labels {
     known: FxHashMap<Vec<u8>, u32>,
+    /// What was asked for last, and its number: rows that follow each other often have the same.
     asked: Vec<u8>,
-    /// What was asked before, and its number: rows that follow each other often have the same.
-    before: (Vec<u8>, Option<u32>),
+    number: Option<u32>,
 }
 
 impl Labels {
     /// The number that was given to these cells.
-    pub fn find<'c>(&mut self, cells: impl IntoIterator<Item = &'c [u8]>) -> Option<u32> {
-        std::mem::swap(&mut self.asked, &mut self.before.0);
-        self.asked.clear();
+    pub fn find<'c>(&mut self, cells: impl IntoIterator<Item = &'c [u8]> + Clone) -> Option<u32> {
+        if self.number.is_none() || !self.was_asked(cells.clone()) {
+            self.asked.clear();
+            for cell in cells {
+                self.asked.extend_from_slice(cell);
+                self.asked.push(0);
+            }
+            self.number = self.known.get(&self.asked).copied();
+        }
+        self.number
+    }
+
+    fn was_asked<'c>(&self, cells: impl IntoIterator<Item = &'c [u8]>) -> bool {
+        let mut rest = self.asked.as_slice();
         for cell in cells {
-            self.asked.extend_from_slice(cell);
-            self.asked.push(0);
+            match rest.strip_prefix(cell) {
+                Some([0, after @ ..]) => rest = after,
+                _ => return false,
+            }
         }
-        if self.before.1.is_none() || self.asked != self.before.0 {
-            self.before.1 = self.known.get(&self.asked).copied();
-        }
-        self.before.1
+        rest.is_empty()
     }
 
     /// Gives the cells that were asked for last a number.
     pub fn learn(&mut self, number: u32) {
         self.known.insert(self.asked.clone(), number);
-        self.before.1 = Some(number);
+        self.number = Some(number);
     }
 }
 

@@ -14,8 +14,9 @@ pub mod mishap;
 pub mod moment;
 pub mod name;
 pub mod people;
+pub mod record;
 pub mod roster;
-pub mod row;
+
 pub mod salvage;
 pub mod scale;
 pub mod schedule;

@@ -1,15 +1,16 @@
 //! Who takes part, and in which condition: by the participants' table, the study's own, and what the team says.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
-use csv::ByteRecord;
 use rustc_hash::FxHashMap;
 
 use crate::study::checks::cells::is_true;
 use crate::study::moment;
 use crate::study::people::Override;
-use crate::study::row::cell;
+use crate::study::record::{Record, Records};
 use crate::study::scale::Study;
 
 /// One account.
@@ -47,8 +48,48 @@ pub struct Roster {
     pub people: Vec<Person>,
     /// False without a participants' table: nobody is an orphan then.
     pub found: bool,
-    by_id: FxHashMap<Vec<u8>, u32>,
-    by_study: FxHashMap<Vec<u8>, u32>,
+    by_id: Index,
+    by_study: Index,
+}
+
+/// Numbers by id. Every row of every table asks for one, and nearly all ids are small numbers themselves.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    /// By the id, plus one; 0 for none.
+    small: Vec<u32>,
+    others: FxHashMap<Vec<u8>, u32>,
+}
+
+impl Index {
+    /// Ids below this are found by their place.
+    const SMALL: usize = 1 << 20;
+
+    /// The place of an id that is written as numbers are.
+    fn place(id: &[u8]) -> Option<usize> {
+        if id.len() > 7 || matches!(id, [] | [b'0', _, ..]) {
+            return None;
+        }
+        let digit = |sum: usize, byte: &u8| byte.is_ascii_digit().then(|| sum * 10 + usize::from(byte - b'0'));
+        id.iter().try_fold(0, digit).filter(|place| *place < Self::SMALL)
+    }
+
+    fn get(&self, id: &[u8]) -> Option<u32> {
+        match Self::place(id) {
+            Some(place) => self.small.get(place)?.checked_sub(1),
+            None => self.others.get(id).copied(),
+        }
+    }
+
+    fn set(&mut self, id: &[u8], number: u32) {
+        let Some(place) = Self::place(id) else {
+            self.others.insert(id.to_vec(), number);
+            return;
+        };
+        if place >= self.small.len() {
+            self.small.resize(place + 1, 0);
+        }
+        self.small[place] = number.saturating_add(1);
+    }
 }
 
 /// What older sites write into a participant's `study`.
@@ -67,34 +108,16 @@ struct OldSession {
 }
 
 /// Columns by which the study's own table is known, which holds no answers.
-const OWN_TABLE: [&[u8]; 3] = [b"id", b"conditioning", b"currentSession"];
+const OWN_TABLE: [&str; 3] = ["id", "conditioning", "currentSession"];
 
 /// True for the header of the study's own table: which condition each of its numbers has.
 #[must_use]
-pub fn is_own_table(header: &ByteRecord) -> bool {
-    OWN_TABLE.iter().all(|name| header.iter().any(|column| column == *name))
+pub fn is_own_table(header: &[String]) -> bool {
+    OWN_TABLE.iter().all(|name| header.iter().any(|column| column == name))
 }
 
-/// Columns by their place in a table.
-struct Table {
-    reader: csv::Reader<std::fs::File>,
-    header: Vec<String>,
-}
-
-impl Table {
-    fn open(path: &Path) -> Result<Self, csv::Error> {
-        let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 16).from_path(path)?;
-        let header = reader.headers()?.iter().map(str::to_owned).collect();
-        Ok(Self { reader, header })
-    }
-
-    fn column(&self, name: &str) -> Option<usize> {
-        self.header.iter().position(|column| column == name)
-    }
-}
-
-fn text(record: &ByteRecord, at: Option<usize>) -> String {
-    String::from_utf8_lossy(cell(record, at)).into_owned()
+fn text(record: &Record<'_>, at: Option<usize>) -> String {
+    String::from_utf8_lossy(record.cell(at)).into_owned()
 }
 
 impl Roster {
@@ -102,20 +125,19 @@ impl Roster {
     ///
     /// # Errors
     /// Whatever the file system or the CSV says.
-    pub fn read_participants(&mut self, path: &Path) -> Result<(), csv::Error> {
+    pub fn read_participants(&mut self, path: &Path) -> io::Result<()> {
         self.found = true;
-        let mut table = Table::open(path)?;
+        let mut table = Records::new(File::open(path)?)?;
         let of = |name: &str| table.column(name);
         let (id, study, active, current) = (of("id"), of("study"), of("active"), of("_current"));
         let created = [of("dateCreated"), of("date")];
         let team = [of("testAccount"), of("admin")];
         let (session, condition) = (of("currentSession"), of("conditioning"));
-        let mut record = ByteRecord::new();
-        while table.reader.read_byte_record(&mut record)? {
-            if cell(&record, current) == b"false" || cell(&record, id).is_empty() {
+        while let Some(record) = table.read()? {
+            if record.cell(current) == b"false" || record.cell(id).is_empty() {
                 continue;
             }
-            let link = cell(&record, study);
+            let link = record.cell(study);
             let old: OldStudy = if link.starts_with(b"{") {
                 serde_json::from_slice(link).unwrap_or_default()
             } else {
@@ -127,8 +149,8 @@ impl Roster {
             let created = created.iter().map(|at| text(&record, *at)).find(|text| !text.is_empty());
             let person = Person {
                 id: text(&record, id),
-                team: team.iter().any(|at| is_true(cell(&record, *at))),
-                active: active.map(|at| cell(&record, Some(at))).filter(|cell| !cell.is_empty()).map(is_true),
+                team: team.iter().any(|at| is_true(record.cell(*at))),
+                active: active.map(|at| record.cell(Some(at))).filter(|cell| !cell.is_empty()).map(is_true),
                 created: created.and_then(|text| moment::millis(&text)),
                 session: or(session, old.current_session.name),
                 conditions: Some(condition.clone()).filter(|text| !text.is_empty()).into_iter().collect(),
@@ -151,10 +173,13 @@ impl Roster {
     /// Adds an account, or what a newer row says of it; `link` is its number in the study's own table.
     pub fn add(&mut self, person: Person, link: &[u8]) {
         let next = self.people.len();
-        let number =
-            *self.by_id.entry(person.id.clone().into_bytes()).or_insert(u32::try_from(next).unwrap_or(u32::MAX));
+        let number = self.by_id.get(person.id.as_bytes()).unwrap_or_else(|| {
+            let number = u32::try_from(next).unwrap_or(u32::MAX);
+            self.by_id.set(person.id.as_bytes(), number);
+            number
+        });
         if !link.is_empty() {
-            self.by_study.insert(link.to_vec(), number);
+            self.by_study.set(link, number);
         }
         match self.people.get_mut(number as usize) {
             Some(old) => *old = person,
@@ -165,29 +190,28 @@ impl Roster {
     /// An account's number.
     #[must_use]
     pub fn number(&self, id: &[u8]) -> Option<u32> {
-        self.by_id.get(id).copied()
+        self.by_id.get(id)
     }
 
     /// The account whose `study` is this: so TaskLog names its participants.
     #[must_use]
     pub fn number_by_study(&self, study: &[u8]) -> Option<u32> {
-        self.by_study.get(study).copied()
+        self.by_study.get(study)
     }
 
     /// Reads the study's own table, every version of every row: their order is the order of arrival.
     ///
     /// # Errors
     /// Whatever the file system or the CSV says.
-    pub fn read_conditions(&mut self, study: &Study, path: &Path) -> Result<(), csv::Error> {
-        let mut table = Table::open(path)?;
+    pub fn read_conditions(&mut self, study: &Study, path: &Path) -> io::Result<()> {
+        let mut table = Records::new(File::open(path)?)?;
         let (id, session, current) = (table.column("id"), table.column("currentSession"), table.column("_current"));
         let condition = table.column(study.conditions.as_ref().map_or("conditioning", |conditions| &conditions.column));
-        let mut record = ByteRecord::new();
-        while table.reader.read_byte_record(&mut record)? {
-            let Some(number) = self.number_by_study(cell(&record, id)) else { continue };
+        while let Some(record) = table.read()? {
+            let Some(number) = self.number_by_study(record.cell(id)) else { continue };
             let Some(person) = self.people.get_mut(number as usize) else { continue };
             let (session, now) = (text(&record, session), text(&record, condition));
-            if cell(&record, current) != b"false" {
+            if record.cell(current) != b"false" {
                 person.session.clone_from(&session);
                 person.condition.clone_from(&now);
             }
@@ -212,6 +236,20 @@ mod tests {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    #[test]
+    fn ids_are_known_by_their_text_whatever_it_is() {
+        let mut index = Index::default();
+        let ids = ["0", "7", "07", "1048575", "1048576", "9999999", "99999999999", "-1", "", "7 ", "+7", "a7"];
+        for (number, id) in (0..).zip(ids) {
+            assert_eq!(index.get(id.as_bytes()), None, "{id}");
+            index.set(id.as_bytes(), number);
+        }
+        for (number, id) in (0..).zip(ids) {
+            assert_eq!(index.get(id.as_bytes()), Some(number), "{id}");
+        }
+        assert_eq!((index.get(b"1"), index.get(b"00")), (None, None));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Judge {
     codes: Vec<(MissingCode, Option<f64>)>,
     /// True when some code held for a time only.
     dated: bool,
+    /// Most answers are one digit: what each of them says, where that is the same on all days.
+    digits: Option<[Answer; 10]>,
 }
 
 impl Judge {
@@ -43,15 +45,24 @@ impl Judge {
     pub fn new(column: &Column) -> Self {
         let codes: Vec<_> = column.missing.iter().map(|code| (code.clone(), code.code.parse().ok())).collect();
         let dated = codes.iter().any(|(code, _)| code.since.is_some() || code.until.is_some());
-        Self { kind: column.kind.clone(), codes, dated }
+        let mut judge = Self { kind: column.kind.clone(), codes, dated, digits: None };
+        if !dated {
+            judge.digits = Some(std::array::from_fn(|digit| judge.look(&b"0123456789"[digit..=digit], || None)));
+        }
+        judge
     }
 
     /// What a cell says; the day is asked for only where a code depends on it.
     #[must_use]
     pub fn judge(&self, cell: &[u8], date: impl FnOnce() -> Option<NaiveDate>) -> Answer {
-        if cell.is_empty() {
-            return Answer::Empty;
+        match (cell, &self.digits) {
+            ([], _) => Answer::Empty,
+            ([digit @ b'0'..=b'9'], Some(answers)) => answers[usize::from(digit - b'0')],
+            _ => self.look(cell, date),
         }
+    }
+
+    fn look(&self, cell: &[u8], date: impl FnOnce() -> Option<NaiveDate>) -> Answer {
         let number = number(cell);
         let mut known =
             self.codes.iter().filter(|(code, value)| same(number, *value) || code.code.as_bytes() == cell).peekable();

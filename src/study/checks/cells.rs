@@ -1,6 +1,7 @@
 //! The rules that one row of one table decides; what they find stands in the row's `_flags`.
 
 use chrono::{Datelike, NaiveDate};
+use rustc_hash::FxHashMap;
 
 use super::text::{identifying, is_broken};
 use crate::study::moment;
@@ -81,7 +82,8 @@ struct Participant {
 struct Sessions {
     at: usize,
     name: String,
-    known: Vec<(String, bool)>,
+    /// And whether the scale is placed there.
+    known: FxHashMap<Vec<u8>, bool>,
     screening: Vec<String>,
     names: bool,
     tasks: bool,
@@ -386,14 +388,18 @@ fn sessions(study: &Study, name: &str, kind: ScaleKind, header: &[String]) -> Op
     };
     let scheduled = study.sessions.iter().any(|session| holds(name, &session.tasks));
     let asked = kind == ScaleKind::Questionnaire && scheduled;
-    let mut known: Vec<(String, bool)> =
-        study.sessions.iter().map(|session| (session.name.clone(), !asked || holds(name, &session.tasks))).collect();
-    known.extend(study.special_sessions.iter().map(|session| (session.clone(), true)));
+    let mut known = FxHashMap::default();
+    let mut know = |session: &String, placed| {
+        known.entry(session.clone().into_bytes()).or_insert(placed);
+    };
+    study.sessions.iter().for_each(|session| know(&session.name, !asked || holds(name, &session.tasks)));
+    study.special_sessions.iter().for_each(|session| know(session, true));
     if let Some(screening) = &study.screening {
         let own = screening.scales.iter().any(|scale| scale.as_str() == name);
         // Who is not enrolled answers the screening and nothing else.
-        let of_log = kind != ScaleKind::Questionnaire;
-        known.extend(screening.sessions.iter().filter(|_| own || of_log).map(|session| (session.clone(), true)));
+        if own || kind != ScaleKind::Questionnaire {
+            screening.sessions.iter().for_each(|session| know(session, true));
+        }
     }
     Some(Sessions {
         at,
@@ -413,9 +419,9 @@ impl Sessions {
 
     fn flags(&self, cells: &[&[u8]], out: &mut String) {
         let cell = cells[self.at];
-        match self.known.iter().find(|(name, _)| name.as_bytes() == cell) {
+        match self.known.get(cell) {
             None if self.names => flag(out, "R9", &self.name),
-            Some((_, false)) if self.tasks => flag(out, "S5", &self.name),
+            Some(false) if self.tasks => flag(out, "S5", &self.name),
             _ => {}
         }
     }

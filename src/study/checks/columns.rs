@@ -1,12 +1,12 @@
 //! Rules about whole columns: S6, S8, and the free text that S9 names.
 
-use csv::ByteRecord;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Finding;
 use super::facts::{Facts, NOBODY};
 use crate::study::cell::{KINDS, kind};
 use crate::study::moment::day_of;
+use crate::study::record::Record;
 use crate::study::scale::{ColumnKind, PARTICIPANT, Scale};
 
 /// How much a column varies.
@@ -109,7 +109,7 @@ impl Watch {
     }
 
     /// Takes in the next row; `moment` is when it was entered, `i64::MAX` for no date.
-    pub fn see(&mut self, record: &ByteRecord, moment: i64) {
+    pub fn see(&mut self, record: &Record<'_>, moment: i64) {
         self.rows += 1;
         for (at, blank) in &mut self.columns {
             blank.see(record.get(*at).unwrap_or_default(), self.rows, moment);

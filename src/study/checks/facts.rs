@@ -35,7 +35,7 @@ pub(crate) struct Fact {
     /// Hash of the answers.
     pub answers: u64,
     /// Seconds on the page.
-    pub time: f32,
+    pub time: f64,
 }
 
 /// The key columns' texts of some entries.

@@ -27,8 +27,26 @@ pub(super) fn strangers(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) 
     }
 }
 
-/// The values that are there more often than `most` times, sorted. Of millions only few are, and numbers sort fast.
-fn crowded(mut values: Vec<u64>, most: usize) -> Vec<u64> {
+/// The values that are there more often than `most` times, sorted; `most` is at least 1. Of millions only few are: two
+/// rows of bits, one for what came, one for what came again, leave little to sort. The values should differ in their
+/// lowest bits.
+fn crowded(values: impl Iterator<Item = u64> + Clone, most: usize) -> Vec<u64> {
+    let bits = (values.clone().count() * 8).next_power_of_two().max(64);
+    let (mut once, mut again) = (vec![0_u64; bits / 64], vec![0_u64; bits / 64]);
+    let place = |value: u64| {
+        let bit = usize::try_from(value & (bits as u64 - 1)).unwrap_or_default();
+        (bit / 64, 1_u64 << (bit % 64))
+    };
+    for value in values.clone() {
+        let (word, bit) = place(value);
+        again[word] |= once[word] & bit;
+        once[word] |= bit;
+    }
+    let candidate = |value: &u64| {
+        let (word, bit) = place(*value);
+        again[word] & bit != 0
+    };
+    let mut values: Vec<u64> = values.filter(candidate).collect();
     values.sort_unstable();
     values.chunk_by(|a, b| a == b).filter(|group| group.len() > most).map(|group| group[0]).collect()
 }
@@ -46,9 +64,13 @@ fn groups<'f>(facts: impl Iterator<Item = (u64, &'f Fact)>, wanted: &[u64]) -> B
 
 /// R4: entries that differ in nothing but their ids.
 pub(super) fn copies(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
-    let twice = crowded(table.wholes.clone(), 1);
-    for mut group in groups(table.wholes.iter().copied().zip(&table.entries), &twice).into_values() {
+    let twice = crowded(table.wholes.iter().copied(), 1);
+    let mut groups: Vec<_> = groups(table.wholes.iter().copied().zip(&table.entries), &twice).into_values().collect();
+    for group in &mut groups {
         group.sort_unstable_by_key(|fact| fact.id);
+    }
+    groups.sort_unstable_by_key(|group| group[0].id);
+    for group in groups {
         let Some(last) = group.last() else { continue };
         let ids: Vec<String> = group.iter().take(10).map(|fact| fact.id.to_string()).collect();
         let more = if group.len() > ids.len() { ", ..." } else { "" };
@@ -64,20 +86,23 @@ pub(super) fn repeats(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) ->
     }
     let allowed = table.defined.map_or(1, |scale| scale.times.max(1));
     let place = |fact: &Fact| &table.places[fact.place as usize];
-    let key = |fact: &Fact| u64::from(fact.person) << 32 | u64::from(fact.place);
+    let people = (table.context.roster.people.len() + table.strangers.len()) as u64;
+    let key = |fact: &Fact| u64::from(fact.place) * people + u64::from(fact.person);
     let known = || table.entries.iter().filter(|fact| fact.person != NOBODY && !place(fact).apart);
-    let often = crowded(known().map(key).collect(), allowed);
+    let often = crowded(known().map(key), allowed);
     let mut second = Vec::new();
-    for mut group in groups(known().map(|fact| (key(fact), fact)), &often).into_values() {
+    let mut groups: Vec<_> = groups(known().map(|fact| (key(fact), fact)), &often).into_values().collect();
+    groups.sort_unstable_by_key(|group| (group[0].person, group[0].place));
+    for mut group in groups {
         group.sort_unstable_by_key(|fact| (fact.moment, fact.id));
         let mut answers: Vec<u64> = group.iter().map(|fact| fact.answers).collect();
         answers.sort_unstable();
         answers.dedup();
-        let times: Vec<f32> = group.iter().map(|fact| fact.time).filter(|time| time.is_finite()).collect();
+        let times: Vec<f64> = group.iter().map(|fact| fact.time).filter(|time| time.is_finite()).collect();
         let mean = if times.is_empty() {
             String::new()
         } else {
-            format!(", {:.1} s on the page on average", times.iter().sum::<f32>() / times.len() as f32)
+            format!(", {:.1} s on the page on average", times.iter().sum::<f64>() / times.len() as f64)
         };
         let first = group[0];
         let what = if answers.len() == 1 {
@@ -158,9 +183,9 @@ pub(super) fn bots(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
             continue;
         }
         let nobody = facts.iter().filter(|fact| fact.person == NOBODY).count() as f64;
-        let mut seconds: Vec<u32> = facts.iter().map(|fact| fact.time.to_bits()).collect();
+        let mut seconds: Vec<u64> = facts.iter().map(|fact| fact.time.to_bits()).collect();
         seconds.sort_unstable();
-        let alike = seconds.chunk_by(|a, b| a == b).map(<[u32]>::len).max().unwrap_or_default() as f64;
+        let alike = seconds.chunk_by(|a, b| a == b).map(<[u64]>::len).max().unwrap_or_default() as f64;
         if alike >= share * size && nobody >= share * size {
             let message = format!(
                 "{} screening entries, the median of a day is {median}; {:.0}% with the same time on the page, {:.0}% without participant",
@@ -169,6 +194,27 @@ pub(super) fn bots(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
                 nobody / size * 100.0
             );
             table.find(sink, "R18", None, NOBODY, "date", &day.to_string(), message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn crowded_values_are_those_that_counting_finds(values in proptest::collection::vec(0..90_u64, 0..200), most in 1..4_usize) {
+            let spread = |value: &u64| if value.is_multiple_of(2) { value << 32 } else { *value };
+            let values: Vec<u64> = values.iter().map(spread).collect();
+            let mut counts = BTreeMap::<u64, usize>::new();
+            for value in &values {
+                *counts.entry(*value).or_default() += 1;
+            }
+            let expected: Vec<u64> = counts.into_iter().filter(|(_, count)| *count > most).map(|(value, _)| value).collect();
+            prop_assert_eq!(crowded(values.iter().copied(), most), expected);
         }
     }
 }

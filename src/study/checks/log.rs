@@ -1,11 +1,8 @@
 //! What TaskLog says: who finished which task of which session, and when.
 
-use csv::ByteRecord;
-
+use super::table::Stamp;
 use crate::study::each::Grid;
-use crate::study::labels::Labels;
-use crate::study::moment;
-use crate::study::row::cell;
+use crate::study::record::Record;
 use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
 
@@ -61,12 +58,19 @@ pub struct Diary<'s> {
     session: Option<usize>,
     task: Option<usize>,
     tag: Option<usize>,
-    labels: Labels,
+    /// By label.
+    places: Vec<Spot>,
     log: Log,
 }
 
-/// The number of labels that the schedule does not know.
-const NOWHERE: u32 = u32::MAX;
+/// Where in the schedule a label stands.
+#[derive(Debug, Clone, Copy, Default)]
+enum Spot {
+    #[default]
+    Unasked,
+    Nowhere,
+    Slot(usize),
+}
 
 impl<'s> Diary<'s> {
     #[must_use]
@@ -77,21 +81,24 @@ impl<'s> Diary<'s> {
             session: at(&["sessionName", "session"]),
             task: at(&["taskName"]),
             tag: at(&["tag"]),
-            labels: Labels::default(),
+            places: Vec::new(),
             log: Log { found: true, ..Log::default() },
         }
     }
 
-    /// Takes in what a person did, and when.
-    pub fn row(&mut self, record: &ByteRecord, person: u32, moment: Option<moment::Moment>) {
-        let cells = [self.session, self.task, self.tag].map(|at| cell(record, at));
-        let slot = self.labels.find(cells).unwrap_or_else(|| {
-            let slot = place(self.slots, cells).unwrap_or(NOWHERE);
-            self.labels.learn(slot);
-            slot
-        });
-        if slot != NOWHERE {
-            self.log.firsts.at(slot as usize, person).hear(moment.map_or(i64::MAX, |moment| moment.millis));
+    /// Takes in what somebody did; nothing of people that the roster does not have.
+    pub fn row(&mut self, record: &Record<'_>, stamp: Stamp) {
+        let Stamp { person: Some(person), label, moment } = stamp else { return };
+        let label = label as usize;
+        if label >= self.places.len() {
+            self.places.resize(label + 1, Spot::Unasked);
+        }
+        if let Spot::Unasked = self.places[label] {
+            let cells = [self.session, self.task, self.tag].map(|at| record.cell(at));
+            self.places[label] = place(self.slots, cells).map_or(Spot::Nowhere, Spot::Slot);
+        }
+        if let Spot::Slot(slot) = self.places[label] {
+            self.log.firsts.at(slot, person).hear(moment.map_or(i64::MAX, |moment| moment.millis));
         }
     }
 
@@ -101,10 +108,9 @@ impl<'s> Diary<'s> {
     }
 }
 
-fn place(slots: &Slots, cells: [&[u8]; 3]) -> Option<u32> {
+fn place(slots: &Slots, cells: [&[u8]; 3]) -> Option<usize> {
     let [session, task, tag] = cells.map(std::str::from_utf8);
-    let slot = slots.of_log(slots.session(session.ok()?)?, task.ok()?, tag.ok()?)?;
-    u32::try_from(slot).ok()
+    slots.of_log(slots.session(session.ok()?)?, task.ok()?, tag.ok()?)
 }
 
 /// True for tables of which TaskLog tells.

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use csv::ByteRecord;
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -11,13 +10,14 @@ use super::columns::{self, Watch};
 pub use super::facts::Context;
 use super::facts::{Fact, Facts, NOBODY, Place};
 use super::gaps::{self, Gap, Totals};
-use super::log::Log;
+use super::log::{Log, is_compared};
 use super::order::{self, Firsts};
 use super::{Finding, Seen, groups};
+use crate::study::cell::{decimal, integer};
 use crate::study::labels::Labels;
-use crate::study::moment::{self, Moment};
+use crate::study::moment::{self, Moment, Moments};
 use crate::study::name::ScaleName;
-use crate::study::row::{cell, filled};
+use crate::study::record::Record;
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
 
 /// Where the columns of interest stand.
@@ -25,6 +25,8 @@ pub(super) struct Columns {
     pub participant: Vec<usize>,
     link: Option<usize>,
     key: Vec<usize>,
+    /// What says where in the study an entry belongs: the key, and the usual columns.
+    label: Vec<usize>,
     session: Option<usize>,
     tag: Option<usize>,
     visitor: Option<usize>,
@@ -50,6 +52,11 @@ impl Columns {
         let usual = ["session".to_owned(), "tag".to_owned()];
         let key = defined.map_or(&usual[..], |scale| &scale.key);
         let study = context.study;
+        let key: Vec<usize> = key.iter().filter_map(|name| at(&[name])).collect();
+        let usual = ["session", "sessionName", "tag", "taskName"].iter().filter_map(|name| at(&[name]));
+        let mut label: Vec<usize> = key.iter().copied().chain(usual).collect();
+        label.sort_unstable();
+        label.dedup();
         let condition = study.conditions.as_ref().and_then(|conditions| at(&[&conditions.column, "condition"]));
         let own = |at: &usize| defined.is_some_and(|scale| scale.column(&header[*at]).is_some());
         let is_answer = |name: &str| !FRAME.contains(&name) && !PARTICIPANT.contains(&name);
@@ -60,7 +67,8 @@ impl Columns {
                 _ => PARTICIPANT.iter().filter_map(|name| at(&[name])).collect(),
             },
             link: if kind == ScaleKind::Log { at(&["study"]) } else { None },
-            key: key.iter().filter_map(|name| at(&[name])).collect(),
+            key,
+            label,
             session: at(&["session", "sessionName"]),
             tag: at(&["tag"]),
             visitor: study.screening.as_ref().and_then(|screening| at(&[&screening.key])),
@@ -90,22 +98,17 @@ fn runs(columns: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
     runs
 }
 
-/// A hash of some columns' cells: of their texts in one piece, and of where each ends.
-fn hash(record: &ByteRecord, runs: &[Range<usize>], seed: u64) -> u64 {
-    runs.iter().fold(seed, |seed, run| {
-        let (Some(first), Some(last)) = (record.range(run.start), record.range(run.end - 1)) else { return seed };
-        let ends = run
-            .clone()
-            .filter_map(|at| record.range(at))
-            .fold(seed, |ends, cell| (ends ^ cell.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
-        xxh3_64_with_seed(&record.as_slice()[first.start..last.end], ends)
-    })
+/// A hash of some columns' cells.
+fn hash(record: &Record<'_>, runs: &[Range<usize>], seed: u64) -> u64 {
+    runs.iter().filter_map(|run| record.between(run)).fold(seed, |seed, cells| xxh3_64_with_seed(cells, seed))
 }
 
-/// Whose an entry is, of those that the roster has, and when it was entered.
+/// Whose an entry is, of those that the roster has, where it belongs, and when it was entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     pub person: Option<u32>,
+    /// Numbers from 0: the same for entries of this table whose session, tag and task are the same.
+    pub label: u32,
     pub moment: Option<Moment>,
 }
 
@@ -117,7 +120,11 @@ pub struct Examination<'t> {
     pub(super) facts: Facts<'t>,
     seen: Seen,
     watch: Watch,
+    labels: Labels,
+    /// By label: into the places, and whether who answers there is not enrolled yet.
+    spots: Vec<(u32, bool)>,
     places: Labels,
+    moments: Moments,
     visitors: FxHashMap<Vec<u8>, u32>,
     strangers: FxHashMap<Vec<u8>, u32>,
     /// Tables of days without a raw file, each told once.
@@ -160,7 +167,10 @@ impl<'t> Examination<'t> {
                 strangers: Vec::new(),
             },
             seen: Seen { last: vec![None; context.roster.people.len()], now: None },
+            labels: Labels::default(),
+            spots: Vec::new(),
             places: Labels::default(),
+            moments: Moments::default(),
             visitors: FxHashMap::default(),
             strangers: FxHashMap::default(),
             adopted: Vec::new(),
@@ -178,8 +188,8 @@ impl<'t> Examination<'t> {
         self
     }
 
-    fn make_room(&mut self, bytes: usize, first: &ByteRecord) {
-        let rows = bytes / (first.as_slice().len() + first.len()).max(1);
+    fn make_room(&mut self, bytes: usize, first: &Record<'_>) {
+        let rows = bytes / first.size();
         if self.kind != ScaleKind::Trials {
             self.facts.entries.reserve(rows);
             self.facts.wholes.reserve(rows);
@@ -187,11 +197,11 @@ impl<'t> Examination<'t> {
     }
 
     /// Takes in the next row; tells whose and when, unless it is an older version of an entry.
-    pub fn row(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) -> Option<Stamp> {
+    pub fn row(&mut self, record: &Record<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> Option<Stamp> {
         if let Some(bytes) = self.bytes.take() {
             self.make_room(bytes, record);
         }
-        (cell(record, self.at.current) != b"false").then(|| self.entry(record, sink))
+        (record.cell(self.at.current) != b"false").then(|| self.entry(record, sink))
     }
 
     /// Tells what the rows show together.
@@ -207,47 +217,51 @@ impl<'t> Examination<'t> {
         let gaps = groups::repeats(&facts, sink);
         groups::screening(&facts, sink);
         groups::bots(&facts, sink);
-        let open = Some((Firsts::new(&facts), gaps, Totals::new(&facts)));
+        // Without a gap there is nothing to hold against all entries.
+        let totals = if is_compared(kind) || !gaps.is_empty() { Totals::new(&facts) } else { Totals::default() };
+        let open = Some((Firsts::new(&facts), gaps, totals));
         // All tables wait for TaskLog together: without their entries.
         facts.entries = Vec::new();
         facts.screening = Vec::new();
         Examined { facts, header, watch, seen, open }
     }
 
-    fn entry(&mut self, record: &ByteRecord, sink: &mut impl FnMut(&Finding<'_>)) -> Stamp {
-        let moment = Moment::read(cell(record, self.at.date));
+    fn entry(&mut self, record: &Record<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> Stamp {
+        let moment = self.moments.read(record.cell(self.at.date));
         let millis = moment.map(|moment| moment.millis);
-        let id = text(cell(record, self.at.id)).parse().unwrap_or(i64::MAX);
+        let id = integer(record.cell(self.at.id)).unwrap_or(i64::MAX);
         let person = self.person(record, id, sink);
         if person != NOBODY {
             self.condition(record, person, sink);
         }
         self.seen.now = self.seen.now.max(millis);
         let last = self.seen.last.get_mut(person as usize);
-        let stamp = Stamp { person: last.is_some().then_some(person), moment };
+        let known = last.is_some().then_some(person);
         if let Some(last) = last {
             *last = (*last).max(millis);
         }
-        let flags = cell(record, self.at.flags);
+        let flags = record.cell(self.at.flags);
         if !flags.is_empty() {
             self.flags(record, text(flags), person, millis, sink);
         }
         let at = millis.unwrap_or(i64::MAX);
         self.watch.see(record, at);
+        let label = self.label(record);
+        let stamp = Stamp { person: known, label, moment };
         if self.kind == ScaleKind::Trials {
             return stamp;
         }
         let answers = hash(record, &self.at.answers, 0);
+        let (place, screening) = self.spots[label as usize];
         let fact = Fact {
             person,
-            place: self.place(record),
+            place,
             moment: at,
             id,
             answers,
-            time: text(cell(record, self.at.time)).parse().unwrap_or(f32::NAN),
+            time: decimal(record.cell(self.at.time)).unwrap_or(f64::NAN),
         };
-        let session = text(cell(record, self.at.session));
-        if self.facts.context.study.is_screening(self.facts.scale, session) {
+        if screening {
             let visitor = self.visitor(record);
             self.facts.screening.push((fact, visitor));
         }
@@ -256,11 +270,11 @@ impl<'t> Examination<'t> {
         stamp
     }
 
-    fn person(&mut self, record: &ByteRecord, id: i64, sink: &mut impl FnMut(&Finding<'_>)) -> u32 {
+    fn person(&mut self, record: &Record<'_>, id: i64, sink: &mut impl FnMut(&Finding<'_>)) -> u32 {
         let roster = self.facts.context.roster;
-        let name = filled(record, &self.at.participant);
+        let name = record.filled(&self.at.participant);
         if name.is_empty() {
-            let link = cell(record, self.at.link);
+            let link = record.cell(self.at.link);
             if link.is_empty() {
                 return NOBODY;
             }
@@ -292,29 +306,44 @@ impl<'t> Examination<'t> {
     }
 
     /// S2: a table that writes a condition of its own has to agree with the study's.
-    fn condition(&self, record: &ByteRecord, person: u32, sink: &mut impl FnMut(&Finding<'_>)) {
-        let condition = text(cell(record, self.at.condition));
+    fn condition(&self, record: &Record<'_>, person: u32, sink: &mut impl FnMut(&Finding<'_>)) {
+        if self.at.condition.is_none() {
+            return;
+        }
+        let condition = text(record.cell(self.at.condition));
         let Some(known) = self.facts.context.roster.people.get(person as usize) else { return };
         let Some(conditions) = self.facts.context.study.conditions.as_ref().filter(|_| !condition.is_empty()) else {
             return;
         };
         let listed = conditions.control.iter().chain(&conditions.treatment).any(|one| one == condition);
         if listed && !known.conditions.is_empty() && !known.conditions.iter().any(|one| one == condition) {
-            let id = text(cell(record, self.at.id)).parse().ok();
+            let id = text(record.cell(self.at.id)).parse().ok();
             let message = format!("the study's table has {}", known.conditions.join(", then "));
             let column = self.at.condition.map_or("", |at| &self.header[at]);
             self.facts.find(sink, "S2", id, person, column, condition, message);
         }
     }
 
-    fn place(&mut self, record: &ByteRecord) -> u32 {
+    fn label(&mut self, record: &Record<'_>) -> u32 {
+        let cells = self.at.label.iter().map(|at| record.get(*at).unwrap_or_default());
+        self.labels.find(cells).unwrap_or_else(|| {
+            let label = u32::try_from(self.spots.len()).unwrap_or(u32::MAX);
+            self.labels.learn(label);
+            let place = self.place(record);
+            let session = text(record.cell(self.at.session));
+            self.spots.push((place, self.facts.context.study.is_screening(self.facts.scale, session)));
+            label
+        })
+    }
+
+    fn place(&mut self, record: &Record<'_>) -> u32 {
         let key = || self.at.key.iter().map(|at| record.get(*at).unwrap_or_default());
         if let Some(place) = self.places.find(key()) {
             return place;
         }
         let context = self.facts.context;
-        let session = text(cell(record, self.at.session));
-        let tag = text(cell(record, self.at.tag));
+        let session = text(record.cell(self.at.session));
+        let tag = text(record.cell(self.at.tag));
         let number = context.slots.session(session);
         let slot = context.slots.of_entry(self.facts.scale, session, tag);
         let apart = context.study.is_screening(self.facts.scale, session)
@@ -326,8 +355,8 @@ impl<'t> Examination<'t> {
         at
     }
 
-    fn visitor(&mut self, record: &ByteRecord) -> u32 {
-        let key = cell(record, self.at.visitor);
+    fn visitor(&mut self, record: &Record<'_>) -> u32 {
+        let key = record.cell(self.at.visitor);
         if key.is_empty() {
             return u32::MAX;
         }

@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use csv::ByteRecord;
-
 use super::cells::{birth_year_proposal, undecrypted};
 use super::table::{Examination, text};
 use super::text::identifying;
 use super::{Finding, Severity, report};
 use crate::study::moment;
-use crate::study::row::cell;
+use crate::study::record::Record;
 use crate::study::scale::ScaleKind;
 use crate::study::scoring::{Answer, answer};
 
@@ -17,19 +15,19 @@ impl Examination<'_> {
     /// What the row's own flags say, each with its cell.
     pub(super) fn flags(
         &mut self,
-        record: &ByteRecord,
+        record: &Record<'_>,
         flags: &str,
         person: u32,
         moment: Option<i64>,
         sink: &mut impl FnMut(&Finding<'_>),
     ) {
-        let id = text(cell(record, self.at.id));
+        let id = text(record.cell(self.at.id));
         for flag in flags.split(';') {
             let (rule, column) = flag.split_once(':').unwrap_or((flag, ""));
             let (column, kind) =
                 if rule == "R1" { column.split_once(':').unwrap_or((column, "")) } else { (column, "") };
             let at = self.header.iter().position(|name| name == column);
-            let value = text(cell(record, at));
+            let value = text(record.cell(at));
             let mut find = |rule, column, value, message: Cow<'_, str>, severity| {
                 let participant = self.facts.name(person);
                 let finding =
@@ -41,12 +39,12 @@ impl Examination<'_> {
                 "R11" => {}
                 "repeated_id" => {
                     if matches!(self.kind, ScaleKind::Questionnaire | ScaleKind::Trials) {
-                        let count = text(cell(record, self.at.same));
+                        let count = text(record.cell(self.at.same));
                         find("S8", "id", count, "the id came with different contents".into(), Severity::Notice);
                     }
                 }
                 "no_raw_file" => {
-                    let file = cell(record, self.at.first_seen);
+                    let file = record.cell(self.at.first_seen);
                     if !self.adopted.iter().any(|known| known == file) {
                         find(
                             "no_raw_file",
@@ -79,7 +77,7 @@ impl Examination<'_> {
     /// What a flag means for its cell.
     fn say<'v>(
         &self,
-        record: &ByteRecord,
+        record: &Record<'_>,
         (rule, column, kind): (&str, &str, &str),
         value: &'v str,
         moment: Option<i64>,
@@ -95,7 +93,7 @@ impl Examination<'_> {
             },
             "R2" => {
                 let encrypted = self.at.participant.iter().filter(|at| self.header[**at].ends_with("RSA"));
-                let mut opened = encrypted.map(|at| cell(record, Some(*at))).filter(|cell| undecrypted(cell).is_none());
+                let mut opened = encrypted.map(|at| record.cell(Some(*at))).filter(|cell| undecrypted(cell).is_none());
                 match opened.find(|opened| *opened != value.as_bytes()) {
                     Some(other) => {
                         (value, format!("the encrypted column says {}", text(other)).into(), Severity::Error)

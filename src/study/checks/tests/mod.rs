@@ -9,17 +9,19 @@ mod rows;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::path::Path;
 
 use super::catalogue::RULES;
 use super::cells::{Row, RowRules, Undecrypted};
 use super::log::{Diary, Log};
-use super::table::{Context, Examination, Stamp};
+use super::table::{Context, Examination};
 use super::*;
 use crate::config::error::{Problems, Source};
 use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::people::Override;
+use crate::study::record::Records;
 use crate::study::roster::Roster;
 use crate::study::schedule::Slots;
 
@@ -169,15 +171,14 @@ impl Lab {
             lines.push(line + " " + f.severity.word());
         };
         for name in self.tables.keys() {
-            let mut reader = csv::Reader::from_path(path(name).unwrap()).unwrap();
-            let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+            let mut records = Records::new(File::open(path(name).unwrap()).unwrap()).unwrap();
+            let header = records.header().to_vec();
             let mut diary = Diary::new(&slots, &header);
             let mut examination = Examination::new(&context, name, header);
-            for record in reader.byte_records() {
-                let record = record.unwrap();
+            while let Some(record) = records.read().unwrap() {
                 let stamp = examination.row(&record, &mut sink);
-                if let Some(Stamp { person: Some(person), moment }) = stamp {
-                    diary.row(&record, person, moment);
+                if let Some(stamp) = stamp {
+                    diary.row(&record, stamp);
                 }
             }
             if *name == "TaskLog" {
