@@ -15,6 +15,7 @@ pub mod fault;
 pub mod logging;
 pub mod look;
 pub mod output;
+pub mod pages;
 pub mod plan;
 pub mod pool;
 pub mod report;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use petgraph::graph::NodeIndex;
 
+use crate::pages;
 use crate::study::listing::Listed;
 use crate::study::name::ServerName;
 use crate::task::{
@@ -105,6 +106,7 @@ impl<'r> Hands<'r> {
             let _ = hand.send(Order { job, pool, hand: hand.clone() });
             return;
         }
+        pages::small();
         let (hand, orders) = channel();
         let (idle, sender) = (Arc::clone(&self.idle), sender.clone());
         scope.spawn(move || {

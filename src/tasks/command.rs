@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::config::Project;
 use crate::config::pipeline::CommandSpec;
+use crate::pages;
 use crate::pool::atomic::{SHARED, TEMPORARY_PREFIX, create_folder};
 use crate::study::mishap::{Mishap, retry};
 use crate::task::{Axes, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
@@ -106,6 +107,7 @@ impl Command {
         let mut command = std::process::Command::new(&arguments[0]);
         command.args(&arguments[1..]).current_dir(work.root).envs(&self.spec.env).process_group(0);
         command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?);
+        pages::usual();
         let child = command.spawn().map_err(|error| {
             Failure::new(FailureKind::Command, format!("cannot start `{}`: {error}", arguments[0]))
                 .advise("install it, or write its full path in `command`")

@@ -49,6 +49,16 @@ fn started(root: &Path) -> Child {
     command.current_dir(root).args(["build", "-q"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
+#[test]
+fn a_command_has_the_memory_it_has_elsewhere() {
+    let pages = |status: &str| status.lines().find(|line| line.starts_with("THP_enabled")).map(str::to_owned);
+    let own = pages(&fs::read_to_string("/proc/self/status").unwrap());
+    let task = "[task.last]\ncommand = [\"cp\", \"/proc/self/status\", \"{out}\"]\noutputs = [\"last.txt\"]\n";
+    let folder = project(task);
+    run(folder.path(), &["build"], 0);
+    assert_eq!(pages(&fs::read_to_string(folder.path().join("last.txt")).unwrap()), own);
+}
+
 const SLOW: &str = r#"
 [task.first]
 command = ["sh", "-c", "cat word > \"$0\"", "{out}"]
