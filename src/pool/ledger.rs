@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault;
 use crate::pool::atomic;
 use crate::pool::identity::Identity;
+use crate::pool::lines;
 use crate::pool::paths::ServerFolder;
 use crate::pool::raw::Proof;
 use crate::study::name::ScaleName;
@@ -283,22 +284,16 @@ pub fn past_of<'i>(
 /// # Errors
 /// Whatever the file system says, except that there is no ledger yet.
 pub fn unconfirmed(folder: &ServerFolder) -> io::Result<(u64, Option<DateTime<Utc>>)> {
-    let file = match File::open(folder.deletions()) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, None)),
-        Err(error) => return Err(error),
-    };
     let mut waiting: HashMap<(String, i64, String), DateTime<Utc>> = HashMap::new();
-    for line in BufReader::new(file).lines() {
-        let line = line?;
-        let Ok(line) = serde_json::from_str::<Line<'_>>(&line) else { continue };
+    lines::each(&folder.deletions(), 0, |line| {
+        let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else { return };
         let key = (line.scale.to_owned(), line.id, line.hash);
         match (line.step, DateTime::parse_from_rfc3339(&line.at)) {
             (Step::Confirmed, _) => drop(waiting.remove(&key)),
             (_, Ok(at)) => drop(waiting.entry(key).or_insert(at.to_utc())),
             (_, Err(_)) => {}
         }
-    }
+    })?;
     Ok((waiting.len() as u64, waiting.into_values().min()))
 }
 
@@ -335,19 +330,14 @@ pub fn confirmed(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet
 /// # Errors
 /// Whatever the file system says, except that there is no ledger yet.
 pub fn unreadable_lines(folder: &ServerFolder) -> io::Result<Vec<usize>> {
-    let file = match File::open(folder.deletions()) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut unreadable = Vec::new();
-    for (number, line) in BufReader::new(file).split(b'\n').enumerate() {
-        let line = line?;
+    let (mut unreadable, mut number) = (Vec::new(), 0);
+    lines::each(&folder.deletions(), 0, |line| {
+        number += 1;
         let sound = |line: &Line<'_>| blake3::Hash::from_hex(&line.hash).is_ok();
-        if !line.is_empty() && !serde_json::from_slice::<Line<'_>>(&line).is_ok_and(|line| sound(&line)) {
-            unreadable.push(number + 1);
+        if line != b"\n" && !serde_json::from_slice::<Line<'_>>(line).is_ok_and(|line| sound(&line)) {
+            unreadable.push(number);
         }
-    }
+    })?;
     Ok(unreadable)
 }
 
@@ -406,25 +396,15 @@ fn each_line(
     from: u64,
     mut use_line: impl FnMut(&Line<'_>, Identity),
 ) -> io::Result<()> {
-    let mut file = match File::open(folder.deletions()) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    file.seek(SeekFrom::Start(from))?;
-    let mut lines = BufReader::with_capacity(1 << 16, file);
     let named = scale.map(|scale| memchr::memmem::Finder::new(scale.as_str()));
-    let mut bytes = Vec::new();
-    while lines.read_until(b'\n', &mut bytes)? > 0 {
+    lines::each(&folder.deletions(), from, |bytes| {
         // Lines of other scales need no parsing; one that a crash left half says nothing.
-        if named.as_ref().is_none_or(|named| named.find(&bytes).is_some())
-            && let Ok(line) = serde_json::from_slice::<Line<'_>>(&bytes)
+        if named.as_ref().is_none_or(|named| named.find(bytes).is_some())
+            && let Ok(line) = serde_json::from_slice::<Line<'_>>(bytes)
             && scale.is_none_or(|scale| line.scale == scale.as_str())
             && let Ok(hash) = blake3::Hash::from_hex(&line.hash)
         {
             use_line(&line, Identity { id: line.id, hash: *hash.as_bytes() });
         }
-        bytes.clear();
-    }
-    Ok(())
+    })
 }

@@ -11,6 +11,7 @@ pub mod incoming;
 pub mod index;
 pub mod joined;
 pub mod ledger;
+pub mod lines;
 pub mod notes;
 pub mod paths;
 pub mod periods;

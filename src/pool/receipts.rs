@@ -1,14 +1,15 @@
 //! receipts.jsonl: what became of each answer of the server, so that the report can close its books: entries listed,
 //! received, stored, held already, and left to be deleted. Only ever appended to; no export decides anything by it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use crate::pool::atomic;
+use crate::pool::lines;
 use crate::pool::paths::ServerFolder;
 
 /// One answer, in entries.
@@ -73,20 +74,11 @@ pub fn append(folder: &ServerFolder, receipt: &Receipt) -> io::Result<()> {
 /// # Errors
 /// Whatever the file system says, except that there are none yet.
 pub fn each(folder: &ServerFolder, mut use_receipt: impl FnMut(Receipt)) -> io::Result<()> {
-    let file = match File::open(folder.receipts()) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let mut lines = BufReader::with_capacity(1 << 16, file);
-    let mut line = Vec::new();
-    while lines.read_until(b'\n', &mut line)? > 0 {
-        if let Ok(receipt) = serde_json::from_slice(&line) {
+    lines::each(&folder.receipts(), 0, |line| {
+        if let Ok(receipt) = serde_json::from_slice(line) {
             use_receipt(receipt);
         }
-        line.clear();
-    }
-    Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 //! table holds, what was deleted and what waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 
 use chrono::NaiveDate;
 
 use crate::pool::arrivals::repeats;
 use crate::pool::index::Index;
+use crate::pool::lines;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::pool::receipts::{self, Receipt};
 use crate::report::tally::Tally;
@@ -158,28 +158,15 @@ fn answers(folder: &ServerFolder, books: &mut Books) -> io::Result<BTreeSet<Stri
 }
 
 fn deletions(folder: &ServerFolder, books: &mut Books) -> io::Result<()> {
-    let file = match File::open(folder.deletions()) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let mut reader = BufReader::with_capacity(1 << 16, file);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line)? > 0 {
+    lines::each(&folder.deletions(), 0, |line| {
         // A line that a crash left half says nothing.
-        if let Ok(Line { at, step, scale }) = serde_json::from_slice(&line) {
-            let day = at.get(..10).and_then(|day| day.parse().ok());
-            if !matches!(step, "confirmed" | "failed") {
-                line.clear();
-                continue;
-            }
-            let page = books.entry(scale.to_owned()).or_default().entry(day).or_default();
-            match step {
-                "confirmed" => page.deletions_confirmed += 1,
-                _ => page.deletions_failed += 1,
-            }
-        }
-        line.clear();
-    }
-    Ok(())
+        let Ok(Line { at, step, scale }) = serde_json::from_slice(line) else { return };
+        let count: fn(&mut Page) -> &mut u64 = match step {
+            "confirmed" => |page| &mut page.deletions_confirmed,
+            "failed" => |page| &mut page.deletions_failed,
+            _ => return,
+        };
+        let day = at.get(..10).and_then(|day| day.parse().ok());
+        *count(books.entry(scale.to_owned()).or_default().entry(day).or_default()) += 1;
+    })
 }
