@@ -238,6 +238,10 @@ fn with_fault(fault: Option<Fault>, method: &Method, path: &str, query: &str, sh
             }
             response
         }
+        Some(Fault::Gzip { whole }) => match Pieces::compressed(&body(), whole) {
+            Ok(packed) => with_header(json(packed), hyper::header::CONTENT_ENCODING, "gzip"),
+            Err(_) => status(500),
+        },
         Some(Fault::Reset(moment)) => json(Pieces::broken_off(body(), moment)),
         Some(Fault::Drip(pause)) => json(Pieces::dripping(body(), pause)),
         Some(Fault::DoneBut(code)) => {

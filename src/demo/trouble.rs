@@ -1,11 +1,13 @@
 //! What the embedded server can be told to do wrong, and the bodies that go wrong in the way.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::Sleep;
 
@@ -22,6 +24,8 @@ pub enum Fault {
     Text(String),
     /// Half of the answer, and the connection ends; the length of all of it was announced, or no length was.
     Cut { announced: bool },
+    /// Compressed; whole, or only the first half of what was compressed, with the length of that half.
+    Gzip { whole: bool },
     /// The connection is reset.
     Reset(Moment),
     /// The answer comes after this pause.
@@ -113,6 +117,16 @@ impl Pieces {
             move |piece| bytes.slice(piece * 16..bytes.len().min(piece * 16 + 16))
         });
         Self { rest: Box::new(pieces), length, pause, ..Self::whole(Vec::new()) }
+    }
+
+    pub fn compressed(bytes: &[u8], whole: bool) -> io::Result<Self> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes)?;
+        let mut packed = encoder.finish()?;
+        if !whole {
+            packed.truncate(packed.len() / 2);
+        }
+        Ok(Self::whole(packed))
     }
 
     pub fn endless(entries: u64, size: usize) -> Self {

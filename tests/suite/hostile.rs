@@ -21,6 +21,7 @@ fn passing() -> Vec<(Fault, &'static str)> {
         (Fault::Reset(Moment::After), "truncated"),
         (Fault::Cut { announced: true }, "truncated"),
         (Fault::Cut { announced: false }, "truncated"),
+        (Fault::Gzip { whole: false }, "truncated"),
     ]
 }
 
@@ -319,6 +320,25 @@ fn an_answer_has_a_largest_size() {
     assert_eq!((site.deletes(), site.raw().len()), (0, 0));
     site.configure("");
     assert_eq!(site.build(0).count("deleted"), 40);
+}
+
+#[test]
+fn what_comes_compressed_is_archived_as_it_was_and_measured_as_it_was() {
+    let site = Site::new();
+    let long = "x".repeat(1000);
+    (1..=9).for_each(|id| site.server.add("OA", id, &entry(id, &long)));
+    site.configure("max_answer = 4096\n");
+    // A few hundred bytes on the way, more than nine thousand in memory.
+    site.server.plan("GET", "export/OA", Fault::Gzip { whole: true }, 1);
+    let run = site.build(1);
+    assert!(run.stderr.contains("the answer is larger than 4096 bytes"), "{}", run.stderr);
+    assert_eq!((site.deletes(), site.raw().len()), (0, 0));
+    site.configure("");
+    site.server.plan("GET", "export/OA", Fault::Gzip { whole: true }, 1);
+    let run = site.build(0);
+    assert_eq!((run.count("stored"), run.count("deleted")), (9, 9));
+    let kept: String = site.raw().into_values().collect();
+    assert!((1..=9).all(|id| kept.contains(&entry(id, &long))), "byte for byte");
 }
 
 #[test]
