@@ -79,7 +79,7 @@ const MAGIC: &[u8; 8] = b"mtindex3";
 /// Bytes of one entry.
 const ENTRY: u64 = 40;
 /// So many bytes are written at once.
-const PART: usize = 1 << 13;
+const PART: usize = 1 << 16;
 /// In place of a count: no entries follow, only the file's look is new.
 const SAME_ENTRIES: u64 = u64::MAX;
 
@@ -252,7 +252,7 @@ impl Index {
             file.set_len(0)?;
             file.write_all(MAGIC)?;
             self.end = MAGIC.len() as u64;
-        } else {
+        } else if file.metadata()?.len() != self.end {
             file.set_len(self.end)?;
         }
         Ok(file)

@@ -247,7 +247,7 @@ impl<'de> Deserialize<'de> for Whole {
 }
 
 /// So many bytes of an answer are in memory, unless one entry is longer.
-const CHUNK: usize = 1 << 15;
+const CHUNK: usize = 1 << 18;
 /// No entry is longer, in bytes: no raw file could be read back with such a one.
 pub const LONGEST: usize = 64 << 20;
 
