@@ -180,7 +180,7 @@ fn memory() -> Outcome<()> {
     write_project(root.path(), &server, false)?;
     let limit = 64.0 + (40 * ENTRIES) as f64 / f64::from(1 << 20);
     for what in ["new", "held"] {
-        drop(fs::remove_file(root.path().join("data/calm/.archive/Scale00.notes")));
+        drop(fs::remove_file(root.path().join("data/calm/.archive/notes.jsonl")));
         server.plan("GET", "export/Scale00", Fault::Endless { entries: ENTRIES, size: 4096 }, 1);
         let start = Instant::now();
         let mut child = mtdata(root.path()).spawn()?;

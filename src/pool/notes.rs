@@ -1,15 +1,23 @@
-//! What was seen of a table and told already, so that a lasting oddity is told once and not at every tick.
+//! What was seen of a table and told already, so that a lasting oddity is told once and not at every tick. One file for all
+//! tables of a server, to which what changed is added: a file for each would have to be made or looked for with every table.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::pool::atomic;
+use crate::pool::lines;
 use crate::pool::paths::ServerFolder;
 use crate::study::name::ScaleName;
+
+/// What the file is called.
+const NAME: &str = "notes.jsonl";
+/// Lines that say what a later one says anew, before the file is written again without them.
+const OUTDATED: usize = 1000;
 
 /// The notes on one table. Losing them costs one more full download and one more telling.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,32 +33,130 @@ pub struct Notes {
     pub pending: u64,
 }
 
-impl Notes {
-    fn path(folder: &ServerFolder, scale: &ScaleName) -> std::path::PathBuf {
-        folder.index().join(format!("{scale}.notes"))
-    }
+/// The notes on all tables of a server, read when the first is asked for.
+#[derive(Debug)]
+pub struct Notebook {
+    path: PathBuf,
+    pages: Mutex<Option<Pages>>,
+}
 
-    /// The notes, empty when there are none or they cannot be read.
+#[derive(Debug, Default)]
+struct Pages {
+    notes: BTreeMap<String, Notes>,
+    /// Lines of the file.
+    lines: usize,
+}
+
+/// One line of the file.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    scale: String,
+    #[serde(flatten)]
+    notes: Notes,
+}
+
+impl Notebook {
     #[must_use]
-    pub fn read(folder: &ServerFolder, scale: &ScaleName) -> Self {
-        let bytes = std::fs::read(Self::path(folder, scale)).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
+    pub fn new(folder: &ServerFolder) -> Self {
+        Self { path: folder.index().join(NAME), pages: Mutex::default() }
     }
 
-    /// Writes what changed since `before`.
+    /// The notes on a table, empty when there are none or they cannot be read.
+    #[must_use]
+    pub fn of(&self, scale: &ScaleName) -> Notes {
+        let mut pages = self.pages();
+        pages.get_or_insert_with(|| self.read()).notes.get(scale.as_str()).cloned().unwrap_or_default()
+    }
+
+    /// Writes the notes on a table where they are new.
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn save(&self, before: &Self, folder: &ServerFolder, scale: &ScaleName) -> io::Result<()> {
-        if self == before {
+    pub fn save(&self, scale: &ScaleName, notes: &Notes) -> io::Result<()> {
+        let mut pages = self.pages();
+        let pages = pages.get_or_insert_with(|| self.read());
+        if pages.notes.get(scale.as_str()).is_some_and(|old| old == notes) {
             return Ok(());
         }
-        let mut text = serde_json::to_vec(self)?;
-        text.push(b'\n');
-        atomic::create_folder(&folder.index(), atomic::PRIVATE)?;
-        let mut open = OpenOptions::new();
-        open.create(true).truncate(true).write(true).mode(atomic::PRIVATE);
-        // Neither synced nor renamed: what a crash leaves half counts as none, and for every table a wait for the disk is saved.
-        open.open(Self::path(folder, scale))?.write_all(&text)
+        pages.notes.insert(scale.as_str().to_owned(), notes.clone());
+        if pages.lines > pages.notes.len() + OUTDATED {
+            pages.lines = pages.notes.len();
+            return self.write_again(&pages.notes);
+        }
+        pages.lines += 1;
+        lines::append(&self.path, &Line { scale: scale.as_str().to_owned(), notes: notes.clone() })
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Option<Pages>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A file that cannot be read counts as none, and so does a line.
+    fn read(&self) -> Pages {
+        let mut pages = Pages::default();
+        let read = lines::each(&self.path, 0, |line| {
+            pages.lines += 1;
+            if let Ok(Line { scale, notes }) = serde_json::from_slice(line) {
+                pages.notes.insert(scale, notes);
+            }
+        });
+        if read.is_ok() { pages } else { Pages::default() }
+    }
+
+    fn write_again(&self, notes: &BTreeMap<String, Notes>) -> io::Result<()> {
+        let mut text = Vec::new();
+        for (scale, notes) in notes {
+            serde_json::to_writer(&mut text, &Line { scale: scale.clone(), notes: notes.clone() })?;
+            text.push(b'\n');
+        }
+        atomic::write(&self.path, atomic::PRIVATE, &text).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn pending(pending: u64) -> Notes {
+        Notes { pending, ..Notes::default() }
+    }
+
+    #[test]
+    fn the_last_line_of_a_table_counts_and_half_a_line_harms_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path());
+        let (oa, rr) = (ScaleName::new("OA").unwrap(), ScaleName::new("RR").unwrap());
+        let notebook = Notebook::new(&server);
+        assert_eq!(notebook.of(&oa), Notes::default());
+        for number in 1..=3 {
+            notebook.save(&oa, &pending(number)).unwrap();
+        }
+        notebook.save(&oa, &pending(3)).unwrap();
+        let text = fs::read_to_string(&notebook.path).unwrap();
+        assert_eq!(text.lines().count(), 3, "what is not new is not written");
+        fs::write(&notebook.path, format!("{text}{{\"scale\":\"OA\",\"pend")).unwrap();
+        let after_a_crash = Notebook::new(&server);
+        assert_eq!(after_a_crash.of(&oa), pending(3));
+        after_a_crash.save(&rr, &pending(9)).unwrap();
+        let next = Notebook::new(&server);
+        assert_eq!((next.of(&oa), next.of(&rr)), (pending(3), pending(9)));
+    }
+
+    #[test]
+    fn the_file_does_not_grow_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path());
+        let (oa, rr) = (ScaleName::new("OA").unwrap(), ScaleName::new("RR").unwrap());
+        let notebook = Notebook::new(&server);
+        notebook.save(&rr, &pending(7)).unwrap();
+        for number in 1..=OUTDATED as u64 + 9 {
+            notebook.save(&oa, &pending(number)).unwrap();
+        }
+        let lines = fs::read_to_string(&notebook.path).unwrap().lines().count();
+        assert!(lines < 20, "{lines} lines");
+        let next = Notebook::new(&server);
+        assert_eq!((next.of(&oa), next.of(&rr)), (pending(OUTDATED as u64 + 9), pending(7)));
     }
 }

@@ -1,14 +1,11 @@
 //! receipts.jsonl: what became of each answer of the server, so that the report can close its books: entries listed,
 //! received, stored, held already, and left to be deleted. Only ever appended to; no export decides anything by it.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use crate::pool::atomic;
 use crate::pool::lines;
 use crate::pool::paths::ServerFolder;
 
@@ -45,28 +42,12 @@ impl Receipt {
 }
 
 /// Adds a receipt. It is not synced: what a crash takes of it shows in the ledger as entries that no answer accounts
-/// for, and for every table a wait for the disk is saved.
+/// for.
 ///
 /// # Errors
 /// Whatever the file system says.
 pub fn append(folder: &ServerFolder, receipt: &Receipt) -> io::Result<()> {
-    atomic::create_folder(folder.path(), atomic::PRIVATE)?;
-    let mut open = OpenOptions::new();
-    let mut file = open.create(true).read(true).append(true).mode(atomic::PRIVATE).open(folder.receipts())?;
-    let mut text = Vec::with_capacity(256);
-    // A line that a crash left half must not swallow the next one.
-    if file.metadata()?.len() > 0 {
-        let mut last = [0];
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            text.push(b'\n');
-        }
-    }
-    serde_json::to_writer(&mut text, receipt)?;
-    text.push(b'\n');
-    // At once: tables are exported side by side.
-    file.write_all(&text)
+    lines::append(&folder.receipts(), receipt)
 }
 
 /// Calls `use_receipt` with each receipt that can be read, in the order in which they came.

@@ -24,10 +24,12 @@ fn asked(site: &Site, from: &mut usize, table: &str) -> Vec<String> {
 
 /// The whole table was last fetched so many hours ago.
 fn age_notes(site: &Site, table: &str, hours: i64) {
-    let path = site.pool().join(format!(".archive/{table}.notes"));
-    let mut notes: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let path = site.pool().join(".archive/notes.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut notes = lines.rfind(|line| line["scale"] == table).unwrap();
     notes["full"] = serde_json::json!(Utc::now() - Duration::hours(hours));
-    fs::write(path, notes.to_string()).unwrap();
+    fs::write(path, format!("{text}{notes}\n")).unwrap();
 }
 
 #[test]

@@ -285,8 +285,8 @@ fn a_clock_that_was_put_back_loses_nothing() {
     fs::write(raw.join("TaskLog_2099-01-01_00-00-00.json"), "[{\"id\":1}]").unwrap();
     fs::write(raw.join("OA_2099-01-01_00-00-00.json"), "[{\"id\":1}]").unwrap();
     fs::create_dir_all(site.pool().join(".archive")).unwrap();
-    let notes = "{\"full\":\"2099-01-01T00:00:00Z\",\"shortfall\":0,\"vanished\":0}";
-    fs::write(site.pool().join(".archive/TaskLog.notes"), notes).unwrap();
+    let notes = "{\"scale\":\"TaskLog\",\"full\":\"2099-01-01T00:00:00Z\",\"shortfall\":0,\"vanished\":0}";
+    fs::write(site.pool().join(".archive/notes.jsonl"), notes).unwrap();
     for id in 2..5 {
         site.server.add("OA", id, &entry(id, "x"));
         site.server.add_dated(

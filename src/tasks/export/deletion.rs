@@ -212,13 +212,13 @@ impl Trip<'_> {
 
     /// As [`close_open`](Self::close_open), of a table that is not to be exported.
     pub fn close_open_intents(&mut self) -> Result<(), Failure> {
-        let before = Notes::read(self.folder, self.scale);
+        let before = self.line.notes.of(self.scale);
         let (_, received) = self.fetch(None)?;
         self.close_open(&received, before.pending)?;
         let pending = received.distinct() as u64;
         self.receipt(Receipt { pending, ..Receipt::default() })?;
-        let notes = Notes { pending, ..before.clone() };
-        notes.save(&before, self.folder, self.scale).map_err(|error| Failure::write(&self.folder.index(), &error))
+        let notes = Notes { pending, ..before };
+        self.line.notes.save(self.scale, &notes).map_err(|error| Failure::write(&self.folder.index(), &error))
     }
 }
 

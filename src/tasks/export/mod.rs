@@ -14,7 +14,7 @@ use crate::pool::benchmark::{self, Mark};
 use crate::pool::index::Index;
 use crate::pool::joined::JoinedSync;
 use crate::pool::ledger;
-use crate::pool::notes::Notes;
+use crate::pool::notes::Notebook;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::study::listing::{Listed, Listing};
 use crate::study::name::{ScaleName, ServerName};
@@ -34,6 +34,7 @@ struct Line {
     marks: benchmark::Waiting,
     /// The folder of raw files.
     raw: JoinedSync,
+    notes: Notebook,
     /// One writer of deletions.jsonl at a time.
     ledger: Mutex<Option<ledger::Ledger>>,
     /// The schedule is asked for once in a run.
@@ -42,10 +43,12 @@ struct Line {
 
 impl Line {
     fn to(server: &Server) -> Self {
+        let folder = ServerFolder::new(&server.path);
         Self {
             client: OnceLock::new(),
             marks: benchmark::Waiting::default(),
-            raw: JoinedSync::new(ServerFolder::new(&server.path).raw()),
+            raw: JoinedSync::new(folder.raw()),
+            notes: Notebook::new(&folder),
             ledger: Mutex::new(None),
             schedule: Once::new(),
         }
@@ -125,7 +128,7 @@ impl Export {
         if !schedule::is_kept(&folder) {
             line.schedule.call_once(|| schedule::keep(server, client, manner));
         }
-        let waits = |scale: &ScaleName| ledger::is_open(&folder, scale) || Notes::read(&folder, scale).pending > 0;
+        let waits = |scale: &ScaleName| ledger::is_open(&folder, scale) || line.notes.of(scale).pending > 0;
         for table in tables.iter().filter(|table| table.size == 0 && waits(&table.name)) {
             let mut trip = Trip::new(server, line, client, &table.name, &folder, manner);
             if let Err(failure) = trip.close_open_intents() {

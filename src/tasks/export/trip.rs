@@ -62,7 +62,7 @@ impl<'t> Trip<'t> {
     pub fn go(&mut self) -> Result<bool, Failure> {
         let mut index = Index::open(self.folder, self.scale).map_err(|e| Failure::read(&self.folder.index(), &e))?;
         self.tell_of_damage(&index);
-        let before = Notes::read(self.folder, self.scale);
+        let before = self.line.notes.of(self.scale);
         let mut notes = before.clone();
         let emptying = self.server.delete_mode && self.deleteable;
         let harmed = !index.damaged.is_empty() || !index.gone.is_empty();
@@ -87,7 +87,7 @@ impl<'t> Trip<'t> {
         let distinct = received.distinct() as u64;
         let account = self.account(after.is_none());
         let left = self.empty(received, emptying, account, &mut notes);
-        notes.save(&before, self.folder, self.scale).map_err(|e| Failure::write(&self.folder.index(), &e))?;
+        self.line.notes.save(self.scale, &notes).map_err(|e| Failure::write(&self.folder.index(), &e))?;
         let left = left?;
         self.balance(distinct, emptying)?;
         Ok(left)
