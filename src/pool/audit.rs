@@ -11,8 +11,8 @@ use chrono::NaiveDate;
 use rayon::prelude::*;
 
 use crate::pool::benchmark;
+use crate::pool::history::History;
 use crate::pool::identity::{Identity, NO_ID};
-use crate::pool::index::History;
 use crate::pool::ledger;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::pool::raw_file::read_back;

@@ -1,10 +1,10 @@
-//! What is archived under which content: per scale the id and hash of every entry of every raw file, in one file of
-//! segments that is only appended to. Rebuildable; what does not fit the raw files that are there is not believed.
+//! What is archived under which content: per scale the id and hash of every entry of every raw file. Rebuildable; what does
+//! not fit the raw files that are there is not believed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::pool::atomic;
@@ -12,54 +12,10 @@ use crate::pool::identity::{Identity, NO_ID};
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::pool::raw_file::read_back;
 use crate::pool::received::Received;
+use crate::pool::segments::{
+    ENTRY, FileRecord, Look, MAGIC, SAME_ENTRIES, Segments, each_at, header, index_files, path_of, read_segments,
+};
 use crate::study::name::ScaleName;
-
-/// What is recorded of one raw file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileRecord {
-    pub size: u64,
-    /// Of the whole file.
-    pub hash: [u8; 32],
-    /// Entries, repeats included.
-    pub count: u64,
-    pub highest: Option<i64>,
-    /// How the file looked when it was hashed.
-    look: Look,
-    /// Where its entries begin in the index.
-    at: u64,
-}
-
-/// What the file system says of a file without reading it. A file that looks as it did was not written since.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Look {
-    inode: u64,
-    /// Nanoseconds since 1970, as the next.
-    modified: i64,
-    changed: i64,
-}
-
-/// A file written less than this before it was looked at can be written again without its times moving.
-const GRAIN: i64 = 20_000_000;
-
-impl Look {
-    fn of(found: &fs::Metadata) -> Self {
-        let time = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
-        Self {
-            inode: found.ino(),
-            modified: time(found.mtime(), found.mtime_nsec()),
-            changed: time(found.ctime(), found.ctime_nsec()),
-        }
-    }
-
-    /// As the file looks now; a look that can be trusted only when the file has been at rest.
-    fn settled(path: &Path) -> io::Result<Self> {
-        let look = Self::of(&fs::metadata(path)?);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
-        let at_rest = look.modified.max(look.changed).saturating_add(GRAIN) < now;
-        Ok(if at_rest { look } else { Self::default() })
-    }
-}
 
 /// The index of one scale.
 #[derive(Debug)]
@@ -75,13 +31,8 @@ pub struct Index {
     end: u64,
 }
 
-const MAGIC: &[u8; 8] = b"mtindex3";
-/// Bytes of one entry.
-const ENTRY: u64 = 40;
 /// So many bytes are written at once.
 const PART: usize = 1 << 16;
-/// In place of a count: no entries follow, only the file's look is new.
-const SAME_ENTRIES: u64 = u64::MAX;
 
 impl Index {
     /// Reads a scale's index and brings it up to the raw files that are there.
@@ -347,215 +298,10 @@ fn raw_files(folder: &ServerFolder, scale: &ScaleName) -> io::Result<BTreeMap<St
     Ok(files)
 }
 
-/// How a segment begins; its entries and the sum of all that follow.
-fn header(name: &str, record: &FileRecord, count: u64) -> Vec<u8> {
-    let mut out = Vec::with_capacity(128);
-    out.extend_from_slice(&(name.len() as u64).to_le_bytes());
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(&record.size.to_le_bytes());
-    out.extend_from_slice(&record.hash);
-    out.extend_from_slice(&record.highest.unwrap_or(NO_ID).to_le_bytes());
-    out.extend_from_slice(&record.look.inode.to_le_bytes());
-    out.extend_from_slice(&record.look.modified.to_le_bytes());
-    out.extend_from_slice(&record.look.changed.to_le_bytes());
-    out.extend_from_slice(&count.to_le_bytes());
-    out
-}
-
-/// All that was ever recorded of the raw files of one scale, those that are gone included: never rewritten, so the
-/// first record of a file says what it was when it was archived or adopted.
-#[derive(Debug)]
-pub struct History {
-    path: PathBuf,
-    segments: Vec<(String, FileRecord)>,
-    /// There is an index at all.
-    pub found: bool,
-    /// All of it is sound.
-    pub whole: bool,
-}
-
-impl History {
-    /// # Errors
-    /// Whatever the file system says, except that there is no index.
-    pub fn read(folder: &ServerFolder, scale: &ScaleName) -> io::Result<Self> {
-        let path = path_of(folder, scale);
-        let Segments { all, end, length } = read_segments(&path)?;
-        Ok(Self { found: path.exists(), whole: end == length, path, segments: all })
-    }
-
-    /// The first record of each raw file, by name.
-    #[must_use]
-    pub fn first(&self) -> BTreeMap<&str, &FileRecord> {
-        let mut first = BTreeMap::new();
-        for (name, record) in &self.segments {
-            first.entry(name.as_str()).or_insert(record);
-        }
-        first
-    }
-
-    /// The highest id that was ever recorded; 0 for none.
-    #[must_use]
-    pub fn highest(&self) -> i64 {
-        self.segments.iter().filter_map(|(_, record)| record.highest).max().unwrap_or_default().max(0)
-    }
-
-    /// Calls `use_entry` with every entry that first stood in a raw file, and the name of that file. What a file held
-    /// after it was changed is no evidence.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
-    pub fn each(&self, mut use_entry: impl FnMut(&str, Identity)) -> io::Result<()> {
-        for (name, record) in self.first().into_iter().filter(|(_, record)| record.count > 0) {
-            each_at(&mut File::open(&self.path)?, record, |identity| use_entry(name, identity))?;
-        }
-        Ok(())
-    }
-
-    /// Scales that have an index.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
-    pub fn scales(folder: &ServerFolder) -> io::Result<BTreeSet<ScaleName>> {
-        Ok(index_files(folder)?.into_iter().filter_map(|(scale, _)| ScaleName::new(&scale).ok()).collect())
-    }
-}
-
-fn path_of(folder: &ServerFolder, scale: &ScaleName) -> PathBuf {
-    folder.index().join(format!("{scale}.index"))
-}
-
-/// Name of the scale and path of each index.
-fn index_files(folder: &ServerFolder) -> io::Result<Vec<(String, PathBuf)>> {
-    let entries = match fs::read_dir(folder.index()) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".index"));
-        if let Some(scale) = name.filter(|name| !name.starts_with('.')) {
-            files.push((scale.to_owned(), path.clone()));
-        }
-    }
-    Ok(files)
-}
-
-/// What an index file holds.
-struct Segments {
-    /// In the order they were recorded.
-    all: Vec<(String, FileRecord)>,
-    /// Where its sound part ends; 0 when nothing of it is sound.
-    end: u64,
-    length: u64,
-}
-
-fn read_segments(path: &Path) -> io::Result<Segments> {
-    let mut all: Vec<(String, FileRecord)> = Vec::new();
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Segments { all, end: 0, length: 0 }),
-        Err(error) => return Err(error),
-    };
-    let length = file.metadata()?.len();
-    let mut source = Summing { source: BufReader::with_capacity(1 << 16, file), sum: crc32fast::Hasher::new(), at: 0 };
-    let mut magic = [0; 8];
-    if source.read_exact(&mut magic).is_err() || magic != *MAGIC {
-        return Ok(Segments { all, end: 0, length });
-    }
-    let mut end = source.at;
-    let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    while let Ok((name, record)) = read_segment(&mut source, length) {
-        let known = places.entry(name.clone()).or_default();
-        if record.count != SAME_ENTRIES {
-            known.push(all.len());
-            all.push((name, record));
-        } else if let Some(&place) = known.iter().rfind(|&&place| all[place].1.hash == record.hash) {
-            all[place].1.look = record.look;
-        }
-        end = source.at;
-    }
-    Ok(Segments { all, end, length })
-}
-
-fn read_segment(source: &mut Summing, length: u64) -> io::Result<(String, FileRecord)> {
-    let bad = || io::Error::from(io::ErrorKind::InvalidData);
-    source.sum = crc32fast::Hasher::new();
-    let name_length = usize::try_from(source.number()?).map_err(|_| bad())?;
-    if name_length > 4096 {
-        return Err(bad());
-    }
-    let mut name = vec![0; name_length];
-    source.read_exact(&mut name)?;
-    let name = String::from_utf8(name).map_err(|_| bad())?;
-    let size = source.number()?;
-    let mut hash = [0; 32];
-    source.read_exact(&mut hash)?;
-    let highest = Some(source.number()?.cast_signed()).filter(|id| *id != NO_ID);
-    let look = Look {
-        inode: source.number()?,
-        modified: source.number()?.cast_signed(),
-        changed: source.number()?.cast_signed(),
-    };
-    let count = source.number()?;
-    let at = source.at;
-    let entries = if count == SAME_ENTRIES { 0 } else { count };
-    let bytes = entries.checked_mul(ENTRY).filter(|bytes| at.saturating_add(*bytes) < length).ok_or_else(bad)?;
-    io::copy(&mut (&mut *source).take(bytes), &mut io::sink())?;
-    let wanted = source.sum.clone().finalize();
-    let mut sum = [0; 4];
-    source.read_exact(&mut sum)?;
-    if u32::from_le_bytes(sum) != wanted {
-        return Err(bad());
-    }
-    Ok((name, FileRecord { size, hash, count, highest, look, at }))
-}
-
-struct Summing {
-    source: BufReader<File>,
-    sum: crc32fast::Hasher,
-    at: u64,
-}
-
-impl Summing {
-    fn number(&mut self) -> io::Result<u64> {
-        let mut bytes = [0; 8];
-        self.read_exact(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-}
-
-impl Read for Summing {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read(buffer)?;
-        self.sum.update(&buffer[..read]);
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-fn each_at(file: &mut File, record: &FileRecord, mut use_entry: impl FnMut(Identity)) -> io::Result<()> {
-    file.seek(SeekFrom::Start(record.at))?;
-    let mut buffer = vec![0; 40 * 1024];
-    let mut left = record.count * ENTRY;
-    while left > 0 {
-        let part = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        file.read_exact(&mut buffer[..part])?;
-        for bytes in buffer[..part].as_chunks::<40>().0 {
-            let (id, hash) = bytes.split_at(8);
-            if let (Ok(id), Ok(hash)) = (id.try_into(), hash.try_into()) {
-                use_entry(Identity { id: i64::from_le_bytes(id), hash });
-            }
-        }
-        left -= part as u64;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::history::History;
     use crate::pool::received::Gathering;
 
     fn pool() -> (tempfile::TempDir, ServerFolder, ScaleName) {

@@ -16,7 +16,7 @@ use crate::config::pipeline::Action;
 use crate::config::servers::Server;
 use crate::plan::Target;
 use crate::pool::audit::{Audit, Witness};
-use crate::pool::index::History;
+use crate::pool::history::History;
 use crate::pool::ledger;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::run::build::{carry_out, hold};

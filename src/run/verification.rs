@@ -9,7 +9,7 @@ use crate::config::Project;
 use crate::config::pipeline::Action;
 use crate::plan::Target;
 use crate::pool::atomic;
-use crate::pool::index::History;
+use crate::pool::history::History;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::run::facts::project_path;
 use crate::run::preview::Preview;
