@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::pool::benchmark;
 use crate::pool::history::History;
-use crate::pool::identity::{Identity, NO_ID};
+use crate::pool::identity::{Identities, Identity, NO_ID};
 use crate::pool::ledger;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::pool::raw_file::read_back;
@@ -127,12 +127,13 @@ impl ScaleAudit {
         let history = History::read(folder, scale)?;
         let recorded = history.first();
         let known = |name: &str| recorded.get(name).map(|record| &record.hash).or_else(|| witness.get(name));
-        let mut present = Vec::new();
+        let mut present = Identities::default();
         let mut files = Vec::new();
         for name in names {
             files.extend(FileAudit::of(&folder.raw(), name, known(name), &mut present));
         }
         files.sort_by(|a, b| (a.date, &a.name).cmp(&(b.date, &b.name)));
+        let mut present = present.finish();
         present.sort_unstable();
         present.dedup();
         let own = |name: &&str| raw_name(name).is_some_and(|dated| dated.scale == scale.as_str());
@@ -155,12 +156,12 @@ impl ScaleAudit {
 
 impl FileAudit {
     /// `None` when the name says that it is no raw file.
-    fn of(folder: &Path, name: &str, recorded: Option<&[u8; 32]>, present: &mut Vec<Identity>) -> Option<Self> {
+    fn of(folder: &Path, name: &str, recorded: Option<&[u8; 32]>, present: &mut Identities) -> Option<Self> {
         let date = raw_name(name)?.date;
         let mut entries = 0;
         let reading = read_back(&folder.join(name), |id, bytes| {
             entries += 1;
-            present.push(Identity::of(id, bytes));
+            present.add(id, bytes);
         });
         let (hash, standing, harm) = match reading {
             Err(error) => (None, Standing::Unreadable(error.to_string()), None),

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::pool::atomic;
-use crate::pool::identity::{Identity, NO_ID};
+use crate::pool::identity::{Identities, Identity, NO_ID};
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::pool::raw_file::read_back;
 use crate::pool::received::Received;
@@ -124,13 +124,13 @@ impl Index {
     }
 
     fn adopt(&mut self, path: &Path, name: &str) -> io::Result<()> {
-        let mut entries = Vec::new();
-        let reading = read_back(path, |id, bytes| entries.push(Identity::of(id, bytes)))?;
+        let mut entries = Identities::default();
+        let reading = read_back(path, |id, bytes| entries.add(id, bytes))?;
         if let Err(broken) = reading.result {
             self.damaged.push((name.to_owned(), broken.to_string()));
         }
         let look = Look::settled(path)?;
-        self.record(path, look, reading.size, *reading.hash.as_bytes(), entries.iter())
+        self.record(path, look, reading.size, *reading.hash.as_bytes(), entries.finish().iter())
     }
 
     /// Adds a raw file that this process wrote and read back.
@@ -314,7 +314,7 @@ mod tests {
     fn answer(texts: &[(i64, &str)]) -> Received {
         let mut gathering = Gathering::default();
         for (id, text) in texts {
-            gathering.add(Identity::of(Some(*id), text.as_bytes()));
+            gathering.add(Some(*id), text.as_bytes());
         }
         gathering.finish()
     }

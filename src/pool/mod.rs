@@ -11,6 +11,7 @@ pub mod identity;
 pub mod incoming;
 pub mod index;
 pub mod joined;
+mod lanes;
 pub mod ledger;
 pub mod lines;
 pub mod notes;

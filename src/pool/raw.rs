@@ -222,7 +222,7 @@ mod tests {
             let mut entries = Entries::new(text.as_bytes());
             while let Some(entry) = entries.next() {
                 let entry = entry.unwrap();
-                gathering.add(Identity::of(entry.id, entry.bytes));
+                gathering.add(entry.id, entry.bytes);
             }
             (incoming, gathering.finish())
         }

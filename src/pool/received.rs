@@ -1,7 +1,7 @@
 //! What one answer holds, without its texts: each entry's identity and how far it is on its way into the archive.
 //! 41 bytes an entry, whatever its size.
 
-use crate::pool::identity::Identity;
+use crate::pool::identity::{Identities, Identity};
 
 /// An archived raw file holds this very entry.
 const HELD: u8 = 1;
@@ -17,7 +17,7 @@ const PROVEN: u8 = 16;
 /// The entries of an answer, as they come.
 #[derive(Debug, Default)]
 pub struct Gathering {
-    identities: Vec<Identity>,
+    identities: Identities,
 }
 
 /// A listing is believed only so far, in entries.
@@ -27,24 +27,17 @@ impl Gathering {
     /// With room for as many entries as the listing says.
     #[must_use]
     pub fn of(listed: u64) -> Self {
-        Self { identities: Vec::with_capacity(usize::try_from(listed.min(LIKELY)).unwrap_or_default()) }
+        Self { identities: Identities::with_capacity(usize::try_from(listed.min(LIKELY)).unwrap_or_default()) }
     }
 
-    pub fn add(&mut self, identity: Identity) {
-        self.identities.push(identity);
+    pub fn add(&mut self, id: Option<i64>, bytes: &[u8]) {
+        self.identities.add(id, bytes);
     }
 
     /// The answer is whole.
     #[must_use]
-    pub fn finish(mut self) -> Received {
-        let count = self.identities.len() as u64;
-        self.identities.sort_unstable();
-        let mut repeated: Vec<i64> =
-            self.identities.windows(2).filter(|pair| pair[0].id == pair[1].id).map(|pair| pair[0].id).collect();
-        repeated.dedup();
-        self.identities.dedup();
-        let marks = vec![0; self.identities.len()];
-        Received { identities: self.identities, marks, repeated, count }
+    pub fn finish(self) -> Received {
+        Received::of(self.identities.finish())
     }
 }
 
@@ -61,6 +54,17 @@ pub struct Received {
 }
 
 impl Received {
+    fn of(mut identities: Vec<Identity>) -> Self {
+        let count = identities.len() as u64;
+        identities.sort_unstable();
+        let mut repeated: Vec<i64> =
+            identities.windows(2).filter(|pair| pair[0].id == pair[1].id).map(|pair| pair[0].id).collect();
+        repeated.dedup();
+        identities.dedup();
+        let marks = vec![0; identities.len()];
+        Self { identities, marks, repeated, count }
+    }
+
     /// How many different entries there are.
     #[must_use]
     pub fn distinct(&self) -> usize {
@@ -206,11 +210,8 @@ mod tests {
 
     #[test]
     fn ids_that_repeat_or_came_back_changed_are_told() {
-        let mut gathering = Gathering::default();
-        for (id, content) in [(3, 1), (1, 1), (2, 1), (1, 2), (1, 2)] {
-            gathering.add(identity(id, content));
-        }
-        let mut received = gathering.finish();
+        let entries = [(3, 1), (1, 1), (2, 1), (1, 2), (1, 2)];
+        let mut received = Received::of(entries.map(|(id, content)| identity(id, content)).to_vec());
         assert_eq!((received.count, received.distinct(), received.repeated()), (5, 4, &[1][..]));
         assert!(received.meet(&identity(2, 1)));
         assert!(!received.meet(&identity(3, 9)));
@@ -222,10 +223,7 @@ mod tests {
 
     #[test]
     fn what_was_found_counts_only_when_the_file_is_sound() {
-        let mut gathering = Gathering::default();
-        gathering.add(identity(1, 1));
-        gathering.add(identity(2, 1));
-        let mut received = gathering.finish();
+        let mut received = Received::of(vec![identity(1, 1), identity(2, 1)]);
         assert!(received.take_new(&identity(1, 1)) && !received.take_new(&identity(1, 1)));
         received.find(&identity(1, 1));
         received.settle(false);
@@ -239,11 +237,7 @@ mod tests {
         #[test]
         fn nothing_is_both_new_and_held(answer in prop::collection::vec((0..6_i64, 0..3_u8), 0..20),
                                        archive in prop::collection::vec((0..6_i64, 0..3_u8), 0..20)) {
-            let mut gathering = Gathering::default();
-            for (id, content) in &answer {
-                gathering.add(identity(*id, *content));
-            }
-            let mut received = gathering.finish();
+            let mut received = Received::of(answer.iter().map(|(id, content)| identity(*id, *content)).collect());
             for (id, content) in &archive {
                 received.meet(&identity(*id, *content));
             }

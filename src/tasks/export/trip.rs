@@ -9,7 +9,6 @@ use crate::config::servers::Server;
 use crate::fault;
 use crate::pool::answers;
 use crate::pool::benchmark::{self, Mark};
-use crate::pool::identity::Identity;
 use crate::pool::incoming::Incoming;
 use crate::pool::index::Index;
 use crate::pool::ledger;
@@ -388,7 +387,7 @@ fn gather(source: &mut Copying<'_, '_>, listed: u64) -> Result<Received, Broken>
         if entry.id.is_none() {
             return Err(Broken::Shape { at, what: "an entry without an integer id stands after" });
         }
-        gathering.add(Identity::of(entry.id, entry.bytes));
+        gathering.add(entry.id, entry.bytes);
     }
 }
 
