@@ -1,10 +1,12 @@
 //! One run from beginning to end: the locks, the state, the schedule, and what is told afterwards.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::config::Project;
 use crate::logging;
+use crate::pages;
 use crate::pool::atomic;
 use crate::pool::paths::ServerFolder;
 use crate::run::events::{Event, EventWriter, RunOutcome, run_id};
@@ -18,6 +20,9 @@ use crate::run::teller::Teller;
 use crate::run::{alarm, facts, history, prune, sharing};
 use crate::state::Store;
 use crate::tasks::Tasks;
+
+/// In bytes; reading a state of this size is quicker with huge pages than they take to be made.
+const LARGE_STATE: u64 = 1 << 20;
 
 /// Brings the requested targets up to date.
 ///
@@ -63,6 +68,9 @@ pub fn carry_out(project: &Project, tasks: &Tasks, request: &Request, lock: &Loc
     let failed = |error| Refusal::Io(state.clone(), error);
     if lock.after_kill {
         sweep(project);
+    }
+    if fs::metadata(&state).map_or(true, |state| state.len() < LARGE_STATE) {
+        pages::small();
     }
     let (store, mut facts) = std::thread::scope(|scope| {
         let store = scope.spawn(|| Store::read(&state));

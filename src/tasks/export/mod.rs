@@ -5,7 +5,8 @@ mod schedule;
 mod trip;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::config::Project;
 use crate::config::secret;
@@ -37,8 +38,8 @@ struct Line {
     notes: Notebook,
     /// One writer of deletions.jsonl at a time.
     ledger: Mutex<Option<ledger::Ledger>>,
-    /// The schedule is asked for once in a run.
-    schedule: Once,
+    /// The schedule is asked for once in a run, by the first who can.
+    schedule: AtomicBool,
 }
 
 impl Line {
@@ -50,7 +51,15 @@ impl Line {
             raw: JoinedSync::new(folder.raw()),
             notes: Notebook::new(&folder),
             ledger: Mutex::new(None),
-            schedule: Once::new(),
+            schedule: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Line {
+    fn keep_schedule(&self, server: &Server, client: &StudyServer, manner: Manner<'_>) {
+        if !self.schedule.swap(true, Ordering::Relaxed) {
+            schedule::keep(server, client, manner);
         }
     }
 }
@@ -125,8 +134,9 @@ impl Export {
             recompute_marks(&folder, &tables, manner.voice)?;
         }
         refresh_marks(&folder, &tables).map_err(|error| Failure::write(&benchmark::path(&folder), &error))?;
-        if !schedule::is_kept(&folder) {
-            line.schedule.call_once(|| schedule::keep(server, client, manner));
+        // Where something is exported, that goes on beside it.
+        if !schedule::is_kept(&folder) && tables.iter().all(|table| table.size == 0) {
+            line.keep_schedule(server, client, manner);
         }
         let waits = |scale: &ScaleName| ledger::is_open(&folder, scale) || line.notes.of(scale).pending > 0;
         for table in tables.iter().filter(|table| table.size == 0 && waits(&table.name)) {
@@ -150,7 +160,7 @@ impl Export {
     fn export(&self, work: &Work<'_>, name: &ServerName, scale: &ScaleName) -> Result<Done, Failure> {
         let (server, line, client) = self.server(name)?;
         let manner = Manner { patience: work.patience, cancel: work.cancel, voice: work.voice };
-        line.schedule.call_once(|| schedule::keep(server, client, manner));
+        line.keep_schedule(server, client, manner);
         let folder = ServerFolder::new(&server.path);
         let mut trip = Trip::new(server, line, client, scale, &folder, manner);
         if let Some(facts) = work.facts.servers.get(name).and_then(|seen| seen.scales.get(scale)) {
