@@ -9,7 +9,6 @@ use crate::pool::paths::ServerFolder;
 use crate::run::signals::Signals;
 
 pub fn run(project: &ProjectArguments, arguments: &DemoArguments) -> Result<Exit, Fault> {
-    crate::pages::small();
     let here = std::env::current_dir().map_err(|error| Fault::usage(error.to_string()))?;
     let start = project.folder.as_ref().map_or_else(|| here.clone(), |folder| here.join(folder));
     let folder: std::path::PathBuf = start.join(&arguments.directory).components().collect();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::pool::identity::Identity;
 use crate::pool::paths::ServerFolder;
-use crate::pool::segments::{FileRecord, Segments, each_at, index_files, path_of, read_segments};
+use crate::pool::segments::{Care, FileRecord, Segments, each_at, index_files, path_of, read_segments};
 use crate::study::name::ScaleName;
 
 /// All that was ever recorded of the raw files of one scale, those that are gone included: never rewritten, so the
@@ -27,7 +27,7 @@ impl History {
     /// Whatever the file system says, except that there is no index.
     pub fn read(folder: &ServerFolder, scale: &ScaleName) -> io::Result<Self> {
         let path = path_of(folder, scale);
-        let Segments { all, end, length } = read_segments(&path)?;
+        let Segments { all, end, length } = read_segments(&path, Care::Sums)?;
         Ok(Self { found: path.exists(), whole: end == length, path, segments: all })
     }
 

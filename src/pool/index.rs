@@ -13,7 +13,7 @@ use crate::pool::paths::{ServerFolder, raw_name};
 use crate::pool::raw_file::read_back;
 use crate::pool::received::Received;
 use crate::pool::segments::{
-    ENTRY, FileRecord, Look, MAGIC, SAME_ENTRIES, Segments, each_at, header, index_files, path_of, read_segments,
+    Care, ENTRY, FileRecord, Look, MAGIC, SAME_ENTRIES, Segments, each_at, header, index_files, path_of, read_segments,
 };
 use crate::study::name::ScaleName;
 
@@ -41,7 +41,7 @@ impl Index {
     /// Whatever the file system says; a damaged index is mended, not an error.
     pub fn open(folder: &ServerFolder, scale: &ScaleName) -> io::Result<Self> {
         let path = path_of(folder, scale);
-        let Segments { all, end, .. } = read_segments(&path)?;
+        let Segments { all, end, .. } = read_segments(&path, Care::Sums)?;
         let mut recorded: BTreeMap<String, Vec<FileRecord>> = BTreeMap::new();
         for (name, record) in all {
             recorded.entry(name).or_default().push(record);
@@ -105,19 +105,19 @@ impl Index {
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn mend(&mut self) -> io::Result<()> {
+    pub fn mend(&self) -> io::Result<()> {
         self.open_file().map(|_| ())
     }
 
     /// How many entries are recorded of each scale, those that old raw files repeat as often as they do: telling them
-    /// apart would read everything, and every run asks. Looks at no raw file and writes nothing.
+    /// apart would read everything, and every run asks. Looks at no raw file and at no entry, and writes nothing.
     ///
     /// # Errors
     /// Whatever the file system says.
     pub fn recorded(folder: &ServerFolder) -> io::Result<BTreeMap<String, u64>> {
         let mut scales = BTreeMap::new();
         for (scale, path) in index_files(folder)? {
-            let files: BTreeMap<String, FileRecord> = read_segments(&path)?.all.into_iter().collect();
+            let files: BTreeMap<String, FileRecord> = read_segments(&path, Care::Heads)?.all.into_iter().collect();
             scales.insert(scale, files.values().map(|record| record.count).sum());
         }
         Ok(scales)
@@ -171,12 +171,18 @@ impl Index {
         file.seek(SeekFrom::Start(self.end))?;
         let mut sum = crc32fast::Hasher::new();
         let mut part = Vec::with_capacity(PART);
+        if self.end == 0 {
+            part.extend_from_slice(MAGIC);
+        }
+        // The file's mark belongs to no segment, and so to no sum.
+        let mut unsummed = part.len();
         part.extend_from_slice(header);
-        let at = self.end + header.len() as u64;
+        let at = self.end + part.len() as u64;
         let mut end = at;
         for identity in entries {
             if part.len() + 40 > PART {
-                sum.update(&part);
+                sum.update(&part[unsummed..]);
+                unsummed = 0;
                 file.write_all(&part)?;
                 part.clear();
             }
@@ -184,7 +190,7 @@ impl Index {
             part.extend_from_slice(&identity.hash);
             end += ENTRY;
         }
-        sum.update(&part);
+        sum.update(&part[unsummed..]);
         part.extend_from_slice(&sum.finalize().to_le_bytes());
         file.write_all(&part)?;
         self.end = end + 4;
@@ -193,17 +199,13 @@ impl Index {
 
     /// Opens the index for appending, cut off where it is no longer sound. It is not synced: its sums tell after a
     /// crash what of it can be believed, and the raw files are the truth.
-    fn open_file(&mut self) -> io::Result<File> {
+    fn open_file(&self) -> io::Result<File> {
         if let Some(folder) = self.path.parent() {
             atomic::create_folder(folder, atomic::PRIVATE)?;
         }
-        let mut file =
+        let file =
             OpenOptions::new().create(true).truncate(false).write(true).mode(atomic::PRIVATE).open(&self.path)?;
-        if self.end == 0 {
-            file.set_len(0)?;
-            file.write_all(MAGIC)?;
-            self.end = MAGIC.len() as u64;
-        } else if file.metadata()?.len() != self.end {
+        if file.metadata()?.len() != self.end {
             file.set_len(self.end)?;
         }
         Ok(file)

@@ -78,13 +78,19 @@ impl Notebook {
         if pages.notes.get(scale.as_str()).is_some_and(|old| old == notes) {
             return Ok(());
         }
-        pages.notes.insert(scale.as_str().to_owned(), notes.clone());
+        let line = Line { scale: scale.as_str().to_owned(), notes: notes.clone() };
+        // What could not be written is not remembered either, so that the next call tries again.
         if pages.lines > pages.notes.len() + OUTDATED {
-            pages.lines = pages.notes.len();
-            return self.write_again(&pages.notes);
+            let mut all = pages.notes.clone();
+            all.insert(line.scale, line.notes);
+            self.write_again(&all)?;
+            *pages = Pages { lines: all.len(), notes: all };
+        } else {
+            lines::append(&self.path, &line)?;
+            pages.lines += 1;
+            pages.notes.insert(line.scale, line.notes);
         }
-        pages.lines += 1;
-        lines::append(&self.path, &Line { scale: scale.as_str().to_owned(), notes: notes.clone() })
+        Ok(())
     }
 
     fn pages(&self) -> MutexGuard<'_, Option<Pages>> {
@@ -142,6 +148,20 @@ mod tests {
         after_a_crash.save(&rr, &pending(9)).unwrap();
         let next = Notebook::new(&server);
         assert_eq!((next.of(&oa), next.of(&rr)), (pending(3), pending(9)));
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path());
+        let oa = ScaleName::new("OA").unwrap();
+        let notebook = Notebook::new(&server);
+        // A folder in its place: nothing can be added to it.
+        fs::create_dir_all(&notebook.path).unwrap();
+        notebook.save(&oa, &pending(4)).unwrap_err();
+        fs::remove_dir(&notebook.path).unwrap();
+        notebook.save(&oa, &pending(4)).unwrap();
+        assert_eq!(Notebook::new(&server).of(&oa), pending(4));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::run::health_page;
 use crate::run::home::home;
 use crate::run::schedule::{Scheduler, State};
 use crate::run::summary::Summary;
+use crate::state::Store;
 use crate::study::name::ServerName;
 
 /// Stands for the run itself, where a trouble is of no instance.
@@ -72,22 +73,29 @@ fn feel(project: &Project, scheduler: &mut Scheduler<'_>, run: &str, now: DateTi
         };
         pulses.servers.iter().map(|(name, pulse)| (name.clone(), still(pulse))).collect()
     };
-    let stored = if pulses == before { Ok(()) } else { pulses.store(&home) };
-    let written = if built || calm(&pulses) != calm(&before) || scheduler.has_failures() || !page.exists() {
-        health::look(project, &scheduler.store, &pulses).and_then(|all| {
-            let text = health_page::render(&all, run);
-            if fs::read_to_string(&page).is_ok_and(|before| health_page::says_the_same(&before, &text)) {
-                return Ok(());
-            }
-            atomic::write(&page, atomic::SHARED, text.as_bytes()).map(drop)
-        })
-    } else {
-        Ok(())
-    };
+    let store = || if pulses == before { Ok(()) } else { pulses.store(&home) };
+    let shown = built || calm(&pulses) != calm(&before) || scheduler.has_failures() || !page.exists();
+    let show = || if shown { show(project, &scheduler.store, &pulses, &page, run) } else { Ok(()) };
+    // Each waits for the disk.
+    let (stored, written) = std::thread::scope(|scope| {
+        let stored = scope.spawn(store);
+        let written = show();
+        (stored.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), written)
+    });
     if let Err(error) = stored.and(written) {
         scheduler.teller.note(&format!("how the exports are doing cannot be kept: {error}"));
     }
     pulses
+}
+
+/// Writes the page, unless it says all that already.
+fn show(project: &Project, store: &Store, pulses: &Pulses, page: &Path, run: &str) -> io::Result<()> {
+    let all = health::look(project, store, pulses)?;
+    let text = health_page::render(&all, run);
+    if fs::read_to_string(page).is_ok_and(|before| health_page::says_the_same(&before, &text)) {
+        return Ok(());
+    }
+    atomic::write(page, atomic::SHARED, text.as_bytes()).map(drop)
 }
 
 /// What goes wrong without any failure: entries that stay on the server, exports that are never asked for.

@@ -69,8 +69,8 @@ pub fn carry_out(project: &Project, tasks: &Tasks, request: &Request, lock: &Loc
     if lock.after_kill {
         sweep(project);
     }
-    if fs::metadata(&state).map_or(true, |state| state.len() < LARGE_STATE) {
-        pages::small();
+    if fs::metadata(&state).is_ok_and(|state| state.len() >= LARGE_STATE) {
+        pages::usual();
     }
     let (store, mut facts) = std::thread::scope(|scope| {
         let store = scope.spawn(|| Store::read(&state));

@@ -107,8 +107,7 @@ impl Command {
         let mut command = std::process::Command::new(&arguments[0]);
         command.args(&arguments[1..]).current_dir(work.root).envs(&self.spec.env).process_group(0);
         command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?);
-        pages::usual();
-        let child = command.spawn().map_err(|error| {
+        let child = pages::usual_for(|| command.spawn()).map_err(|error| {
             Failure::new(FailureKind::Command, format!("cannot start `{}`: {error}", arguments[0]))
                 .advise("install it, or write its full path in `command`")
         })?;
