@@ -1,7 +1,7 @@
 //! Exporting against `curl --parallel` on the same server, and the memory that a huge answer takes.
 //!
-//! `cargo bench --bench export` prints ratios of alternating rounds; it needs curl. `-- download`, `-- delete` and
-//! `-- memory` measure one of them. The server stands in this process and answers both sides alike.
+//! `cargo bench --bench export` prints ratios of alternating rounds; it needs curl. `-- download`, `-- delete`, `-- memory`
+//! and `-- hashes` measure one of them. The server stands in this process and answers both sides alike.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use mtdata::demo::server::{Fault, StudyServer};
 use mtdata::demo::study::{Synthetic, Table};
+use mtdata::pool::identity::{Identities, Identity};
 
 const ROUNDS: usize = 7;
 const PASSWORD: &str = "a-password-for-loopback";
@@ -224,6 +225,32 @@ fn memory() -> Outcome<()> {
     Ok(())
 }
 
+/// The hashes of a download's entries, together and one by one.
+fn hashes() {
+    let entries = table(false, 60_000).entries;
+    let (mut together, mut alone) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        let one_by_one: Vec<Identity> = entries.iter().map(|(id, _, bytes)| Identity::of(Some(*id), bytes)).collect();
+        alone.push(start.elapsed());
+        let start = Instant::now();
+        let mut identities = Identities::with_capacity(entries.len());
+        for (id, _, bytes) in &entries {
+            identities.add(Some(*id), bytes);
+        }
+        assert_eq!(identities.finish(), one_by_one);
+        together.push(start.elapsed());
+    }
+    let (together, alone) = (seconds(&together), seconds(&alone));
+    println!(
+        "hashes: 60,000 entries of {} bytes together {:.1} ms, one by one {:.1} ms, ratio {:.2}",
+        entries[999].2.len(),
+        together * 1000.0,
+        alone * 1000.0,
+        together / alone
+    );
+}
+
 fn main() -> Outcome<()> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
@@ -235,6 +262,9 @@ fn main() -> Outcome<()> {
     }
     if is_wanted("memory") {
         memory()?;
+    }
+    if is_wanted("hashes") {
+        hashes();
     }
     Ok(())
 }
