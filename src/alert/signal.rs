@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::alert::Round;
 use crate::alert::digest::{Digest, Remembered};
 use crate::alert::letter::Letter;
+use crate::pages;
 use crate::study::mishap::innermost;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,13 +32,10 @@ pub fn heartbeat(url: &str) -> Result<(), String> {
 pub fn hook(command: &[String], digest: &Digest, round: &Round<'_>, letter: &Letter) -> Result<(), String> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     let failed = |what: String| format!("the alert command `{program}` {what}");
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| failed(format!("cannot be started: {error}")))?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child =
+        pages::usual_for(|| command.spawn()).map_err(|error| failed(format!("cannot be started: {error}")))?;
     let event = json!({
         "v": 1,
         "event": "alert",

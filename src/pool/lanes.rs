@@ -94,6 +94,7 @@ fn blocks(length: usize) -> usize {
 
 #[inline(always)]
 fn hash_all<S: Simd>(simd: S, lanes: &Lanes) -> [[u8; 32]; LANES] {
+    const { assert!(LANES.is_multiple_of(S::u32s::LEN), "vectors share the lanes without rest") };
     let mut hashes = [[0; 32]; LANES];
     let width = S::u32s::LEN;
     for from in (0..lanes.taken).step_by(width) {
