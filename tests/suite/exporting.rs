@@ -296,6 +296,23 @@ fn the_schedule_is_kept_when_it_changes() {
     assert_eq!((run.count("deleted"), kept()), (1, 2));
 }
 
+#[test]
+fn the_first_schedule_is_kept_though_nobody_has_answered_and_asked_for_once_in_a_run() {
+    let site = Site::with(&["OA", "RR"]);
+    site.pipeline("retries = 1\ntimeout = \"20s\"", "every = \"1h\"");
+    let asked = || site.server.requests().iter().filter(|request| request.ends_with(" study")).count();
+    site.build(0);
+    assert_eq!(asked(), 1, "however many tables are exported: {:?}", site.server.requests());
+    let study = site.pool().join("study");
+    fs::remove_dir_all(&study).unwrap();
+    for _ in 0..2 {
+        site.build(0);
+    }
+    assert_eq!((asked(), fs::read_dir(study).unwrap().count()), (2, 1));
+    let exported = site.server.requests().iter().filter(|request| request.contains("export/")).count();
+    assert_eq!(exported, 2, "no table after the first run: {:?}", site.server.requests());
+}
+
 /// Three forms of dates, a document appended to another, a day's object of arrays: read, and left as they are.
 #[test]
 fn a_pool_of_the_first_generation_is_adopted_and_nothing_of_it_is_written() {
