@@ -73,15 +73,20 @@ fn feel(project: &Project, scheduler: &mut Scheduler<'_>, run: &str, now: DateTi
         };
         pulses.servers.iter().map(|(name, pulse)| (name.clone(), still(pulse))).collect()
     };
-    let store = || if pulses == before { Ok(()) } else { pulses.store(&home) };
+    let kept = pulses == before;
     let shown = built || calm(&pulses) != calm(&before) || scheduler.has_failures() || !page.exists();
+    let store = || if kept { Ok(()) } else { pulses.store(&home) };
     let show = || if shown { show(project, &scheduler.store, &pulses, &page, run) } else { Ok(()) };
-    // Each waits for the disk.
-    let (stored, written) = std::thread::scope(|scope| {
-        let stored = scope.spawn(store);
-        let written = show();
-        (stored.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), written)
-    });
+    let (stored, written) = if kept || !shown {
+        (store(), show())
+    } else {
+        // Each waits for the disk.
+        std::thread::scope(|scope| {
+            let stored = scope.spawn(store);
+            let written = show();
+            (stored.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), written)
+        })
+    };
     if let Err(error) = stored.and(written) {
         scheduler.teller.note(&format!("how the exports are doing cannot be kept: {error}"));
     }

@@ -21,7 +21,7 @@ use crate::run::{alarm, facts, history, prune, sharing};
 use crate::state::Store;
 use crate::tasks::Tasks;
 
-/// In bytes; reading a state of this size is quicker with huge pages than they take to be made.
+/// In bytes; a state from this size on is read with huge pages. That of 10,000 raw files has some seven megabytes.
 const LARGE_STATE: u64 = 1 << 20;
 
 /// Brings the requested targets up to date.

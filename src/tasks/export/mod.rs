@@ -54,9 +54,7 @@ impl Line {
             schedule: AtomicBool::new(false),
         }
     }
-}
 
-impl Line {
     fn keep_schedule(&self, server: &Server, client: &StudyServer, manner: Manner<'_>) {
         if !self.schedule.swap(true, Ordering::Relaxed) {
             schedule::keep(server, client, manner);
