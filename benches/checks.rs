@@ -20,10 +20,10 @@ use mtdata::study::checks::table::{Context, Examination, Examined};
 use mtdata::study::checks::{Finding, Seen, accounts};
 use mtdata::study::moment;
 use mtdata::study::name::ScaleName;
-use mtdata::study::record::Records;
 use mtdata::study::roster::Roster;
 use mtdata::study::scale::Study;
 use mtdata::study::schedule::Slots;
+use mtdata::table::record::Records;
 use rayon::prelude::*;
 
 /// As in the program.

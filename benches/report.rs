@@ -18,7 +18,7 @@ use mtdata::config::Project;
 use mtdata::pool::paths::ServerFolder;
 use mtdata::report::model::{Sources, compute};
 use mtdata::report::{files, page};
-use mtdata::study::discretion::Discretion;
+use mtdata::study::disclosure_control::Discretion;
 use rayon::prelude::*;
 
 /// As in the program.

@@ -6,7 +6,9 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mtdata::state::{Content, Manifest, Seen, Stamp, Store};
+use mtdata::disk::content::Content;
+use mtdata::disk::stamp::{Seen, Stamp};
+use mtdata::state::{Manifest, Store};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 const FILES: usize = 100_000;

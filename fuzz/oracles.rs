@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mtdata::keys::ring::{Key, Keyring};
+use mtdata::pool::raw_reader::{Care, Piece, Pieces};
 use mtdata::study::entry::Head;
-use mtdata::study::keyring::{Key, Keyring};
-use mtdata::study::salvage::{Care, Piece, Pieces};
 use mtdata::tasks::decode::rows::{Columns, Parser, Rows};
 use rand_chacha::rand_core::SeedableRng;
 use rsa::pkcs8::EncodePrivateKey;

@@ -8,19 +8,26 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod alert;
+pub mod cancel;
 pub mod cli;
+pub mod client;
 pub mod config;
+pub mod counts;
 pub mod demo;
+pub mod disk;
+pub mod failure;
 pub mod fault;
-pub mod logging;
-pub mod look;
+pub mod keys;
 pub mod output;
 pub mod pages;
 pub mod plan;
 pub mod pool;
 pub mod report;
+pub mod retry;
 pub mod run;
 pub mod state;
 pub mod study;
+pub mod style;
+pub mod table;
 pub mod task;
 pub mod tasks;

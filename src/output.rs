@@ -37,7 +37,6 @@ pub fn say(words: Arguments<'_>) {
 }
 
 /// The end of all output: why some of it is missing, though somebody reads.
-#[must_use]
 pub fn finish() -> Option<io::Error> {
     if let Err(error) = io::stdout().lock().flush() {
         remember(error);

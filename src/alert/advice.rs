@@ -8,7 +8,6 @@ pub struct Advice {
 }
 
 /// By the word of a failure's kind or a warning's code.
-#[must_use]
 #[allow(clippy::too_many_lines)] // one table: what each code means
 pub fn of(code: &str) -> Advice {
     let (headline, first) = match code {
@@ -106,7 +105,7 @@ pub fn of(code: &str) -> Advice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::FailureKind as Kind;
+    use crate::failure::FailureKind as Kind;
 
     const ALL: [Kind; 17] = [
         Kind::Unreachable,

@@ -44,7 +44,6 @@ pub struct Digest {
 }
 
 impl Digest {
-    #[must_use]
     pub fn is_due(&self) -> bool {
         !(self.new.is_empty() && self.again.is_empty() && self.over.is_empty())
     }

@@ -37,7 +37,6 @@ const MOST_LINES: usize = 20;
 
 impl Letter {
     /// Writes down a digest. `dropped`: earlier letters that were given up.
-    #[must_use]
     pub fn compose(digest: &Digest, round: &Round<'_>, prefix: &str, dropped: u32, now: DateTime<Utc>) -> Self {
         let sections = [
             ("New", stories(&digest.new)),
@@ -61,7 +60,6 @@ impl Letter {
     }
 
     /// The mail of `mtdata alert test`.
-    #[must_use]
     pub fn test(prefix: &str, to: &[String], now: DateTime<Utc>) -> Self {
         let text = "This is a test: alerts of mtdata arrive here.\n".to_owned();
         let hash = blake3::hash(format!("{now} {}", std::process::id()).as_bytes());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::digest::Known;
 use crate::alert::letter::Letter;
-use crate::pool::atomic;
+use crate::disk::atomic;
 
 /// So many letters wait at most; a mail server that is gone for weeks must not fill the disk.
 const MOST_LETTERS: usize = 50;
@@ -27,8 +27,6 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// # Errors
-    /// When it is there and cannot be read or understood.
     pub fn read(path: &Path) -> io::Result<Self> {
         match fs::read(path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
@@ -47,9 +45,6 @@ impl Memory {
     }
 
     /// Writes it whole; on a full disk into the room that the file already has.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn store(&self, path: &Path) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(&Self { v: 1, ..self.clone() })?;
         let needed = bytes.len();

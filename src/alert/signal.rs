@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::alert::Round;
 use crate::alert::digest::{Digest, Remembered};
 use crate::alert::letter::Letter;
+use crate::client::request_error::innermost;
 use crate::pages;
-use crate::study::mishap::innermost;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const POLICY: Duration = Duration::from_secs(30);
 
 /// Tells a monitor that a run went well, so that silence becomes an alarm.
 ///
@@ -26,9 +26,6 @@ pub fn heartbeat(url: &str) -> Result<(), String> {
 }
 
 /// Gives a digest as JSON to the user's command.
-///
-/// # Errors
-/// Why it did not end well.
 pub fn hook(command: &[String], digest: &Digest, round: &Round<'_>, letter: &Letter) -> Result<(), String> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     let failed = |what: String| format!("the alert command `{program}` {what}");
@@ -55,10 +52,10 @@ pub fn hook(command: &[String], digest: &Digest, round: &Round<'_>, letter: &Let
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok(()),
             Ok(Some(status)) => return Err(failed(format!("ended with {status}"))),
-            Ok(None) if start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+            Ok(None) if start.elapsed() < POLICY => std::thread::sleep(Duration::from_millis(20)),
             Ok(None) => {
                 let _ = child.kill().and_then(|()| child.wait());
-                return Err(failed(format!("did not end within {} s", PATIENCE.as_secs())));
+                return Err(failed(format!("did not end within {} s", POLICY.as_secs())));
             }
             Err(error) => return Err(failed(format!("cannot be waited for: {error}"))),
         }

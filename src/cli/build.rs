@@ -40,9 +40,6 @@ fn log_json(arguments: &ProjectArguments) -> Option<bool> {
 }
 
 /// Reads the project that the arguments name.
-///
-/// # Errors
-/// Every mistake in its files.
 pub fn load(arguments: &ProjectArguments) -> Result<Project, Fault> {
     let here =
         std::env::current_dir().map_err(|error| Fault::usage(format!("cannot tell the current folder: {error}")))?;
@@ -51,9 +48,6 @@ pub fn load(arguments: &ProjectArguments) -> Result<Project, Fault> {
 }
 
 /// The project and its tasks.
-///
-/// # Errors
-/// Every mistake in its files.
 pub fn open(arguments: &ProjectArguments) -> Result<(Project, Tasks), Fault> {
     let project = load(arguments)?;
     let tasks = Tasks::new(&project);
@@ -155,9 +149,6 @@ fn carry_out(project: &Project, tasks: &Tasks, request: Request, options: &RunOp
 }
 
 /// Runs a request and says how the call ends; for commands that build on the way.
-///
-/// # Errors
-/// When nothing was run.
 pub fn end(result: Result<Summary, Refusal>, options: &RunOptions) -> Result<Exit, Fault> {
     let summary = match result {
         Ok(summary) => summary,
@@ -191,7 +182,6 @@ pub fn refused(refusal: Refusal, quiet: bool) -> Result<Exit, Fault> {
 }
 
 /// How a call ends whose run did.
-#[must_use]
 pub fn exit_of(summary: &Summary) -> Exit {
     match (summary.outcome, summary.stop) {
         (RunOutcome::Interrupted, Some(Stop::Terminate)) => Exit::Terminated,
@@ -210,9 +200,6 @@ fn loudness(options: &RunOptions) -> Loudness {
 }
 
 /// How long to wait for another run's end, as `--wait` says.
-///
-/// # Errors
-/// When it is no duration.
 pub fn duration(wait: Option<&str>) -> Result<Duration, Fault> {
     match wait {
         None => Ok(Duration::ZERO),
@@ -276,7 +263,6 @@ fn dry_line(found: &Preview<'_>, node: petgraph::graph::NodeIndex, options: &Run
 }
 
 /// A path for people: relative to here when it lies below.
-#[must_use]
 pub fn shown(path: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).to_owned()

@@ -2,16 +2,18 @@
 
 use serde_json::json;
 
+use crate::cancel::Cancel;
 use crate::cli::arguments::{CheckArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::config::alerts::Alerts;
 use crate::config::secret;
 use crate::config::servers::Server;
+use crate::disk::file_system;
+use crate::failure::Failure;
+use crate::keys::ring::Key;
 use crate::output::answer;
-use crate::pool::place;
+use crate::retry::RetryPolicy;
 use crate::run::sharing;
-use crate::study::keyring::Key;
-use crate::task::{Cancel, Failure, Patience};
 use crate::tasks::Tasks;
 use crate::tasks::decode::{inspect, unlock};
 
@@ -88,7 +90,7 @@ fn pool(path: &std::path::Path) -> Result<String, String> {
 
 /// What to know of a pool that several hosts could use.
 fn shared(pool: &std::path::Path) -> String {
-    place::network(pool).map_or_else(String::new, |kind| {
+    file_system::network(pool).map_or_else(String::new, |kind| {
         format!("; it is on a network file system ({kind}): run mtdata on one host only, several are not supported")
     })
 }
@@ -172,8 +174,8 @@ fn group(server: &Server) -> Option<Found> {
 }
 
 fn online(server: &Server, tasks: &Tasks) -> Result<String, String> {
-    let patience = Patience { retries: 0, timeout: std::time::Duration::from_secs(30) };
-    let listing = tasks.ask(&server.name, patience, &Cancel::default()).map_err(told)?;
+    let policy = RetryPolicy { retries: 0, timeout: std::time::Duration::from_secs(30) };
+    let listing = tasks.ask(&server.name, policy, &Cancel::default()).map_err(told)?;
     let entries: u64 = listing.iter().filter(|listed| listed.deleteable).map(|listed| listed.size).sum();
     Ok(format!("{} tables; {entries} entries wait to be exported", listing.len()))
 }

@@ -55,7 +55,6 @@ impl Sheet {
     }
 
     /// The table, and below it how many columns had no room.
-    #[must_use]
     pub fn show(&self, first: &[&str], manner: Manner) -> String {
         let columns = self.fitting(first, manner);
         let mut table = Table::new();

@@ -11,8 +11,8 @@ use crate::cli::arguments::{ImportArguments, ProjectArguments};
 use crate::cli::{Exit, Fault, build, init};
 use crate::config::first_generation::{Here, Imported, Mistake, PASSWORDS, import};
 use crate::config::{self, scales::BUILT_IN};
+use crate::disk::atomic::{self, PRIVATE, SHARED};
 use crate::output::answer;
-use crate::pool::atomic::{self, PRIVATE, SHARED};
 
 pub fn run(project: &ProjectArguments, arguments: &ImportArguments) -> Result<Exit, Fault> {
     let here = std::env::current_dir().map_err(|error| Fault::usage(error.to_string()))?;

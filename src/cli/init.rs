@@ -7,8 +7,8 @@ use crate::cli::{Exit, Fault, build};
 use crate::config::scales::BUILT_IN;
 use crate::config::schema;
 use crate::demo::project::PIPELINE;
+use crate::disk::atomic::{self, PRIVATE, SHARED};
 use crate::output::answer;
-use crate::pool::atomic::{self, PRIVATE, SHARED};
 
 /// The servers.toml of a new project.
 pub const SERVERS: &str = include_str!("../../config/servers.toml");

@@ -7,11 +7,11 @@ use serde_json::json;
 use crate::cli::arguments::{KeysCommand, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::config::secret;
+use crate::disk::atomic::{self, PRIVATE, SHARED};
+use crate::keys::periods::{self, Period};
+use crate::keys::ring::{self, Key};
 use crate::output::answer;
-use crate::pool::atomic::{self, PRIVATE, SHARED};
 use crate::pool::paths::ServerFolder;
-use crate::pool::periods::{self, Period};
-use crate::study::keyring::{self, Key};
 use crate::tasks::decode::unlock;
 
 pub fn run(project: &ProjectArguments, command: &KeysCommand) -> Result<Exit, Fault> {
@@ -34,7 +34,7 @@ fn generate(project: &ProjectArguments, path: &Path, bits: usize) -> Result<Exit
             return Err(Fault::usage(format!("{} is there already; data may be encrypted to it", shown.display())));
         }
     }
-    let (private_pem, public_pem) = keyring::generate(bits).map_err(Fault::failed)?;
+    let (private_pem, public_pem) = ring::generate(bits).map_err(Fault::failed)?;
     let key = Key::from_pem(&private_pem, None).map_err(|bad| Fault::failed(bad.what))?;
     let failed = |path: &Path, error: std::io::Error| Fault::failed(format!("{}: {error}", path.display()));
     atomic::write(&path, PRIVATE, private_pem.as_bytes()).map_err(|error| failed(&path, error))?;

@@ -74,13 +74,11 @@ pub struct Fault {
 
 impl Fault {
     /// A mistake of the caller: exit 2.
-    #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: message.into(), rendered: false }
     }
 
     /// Something that did not work: exit 1.
-    #[must_use]
     pub fn failed(message: impl Into<String>) -> Self {
         Self { exit: Exit::Failed, message: message.into(), rendered: false }
     }
@@ -99,7 +97,6 @@ impl From<crate::config::error::Problems> for Fault {
 }
 
 /// Parses the command line and carries it out.
-#[must_use]
 pub fn main() -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

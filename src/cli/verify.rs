@@ -4,12 +4,12 @@ use serde_json::json;
 
 use crate::cli::arguments::{ProjectArguments, VerifyArguments};
 use crate::cli::{Exit, Fault, build};
+use crate::disk::content::Content;
 use crate::output::answer;
 use crate::plan::Target;
 use crate::plan::target::nearest;
 use crate::run::preview::{Preview, all_targets, preview};
 use crate::run::verification::{Role, archive_differences, differences};
-use crate::state::Content;
 
 pub fn run(project: &ProjectArguments, arguments: &VerifyArguments) -> Result<Exit, Fault> {
     let (project, tasks) = build::open(project)?;

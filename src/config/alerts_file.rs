@@ -14,7 +14,6 @@ use crate::config::servers_file::{is_loopback, secret};
 const REPEAT_AFTER: Duration = Duration::from_secs(6 * 3600);
 
 /// Reads the file's text.
-#[must_use]
 pub fn read(source: &Source, root: &Path, problems: &RefCell<Problems>) -> Alerts {
     let Some(document) = parse(source, problems) else { return Alerts::default() };
     let top = Section::new(&source.path, document.get_ref(), document.span(), problems);

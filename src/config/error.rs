@@ -38,7 +38,6 @@ pub struct Problems {
 
 impl Problems {
     /// None yet, of files below `root`.
-    #[must_use]
     pub fn below(root: &Path) -> Self {
         Self { root: root.to_owned(), ..Self::default() }
     }
@@ -50,7 +49,6 @@ impl Problems {
     }
 
     /// Problems in the order of files and lines, each once.
-    #[must_use]
     pub fn ordered(mut self) -> Self {
         let order: Vec<PathBuf> =
             self.asked.iter().chain(self.sources.iter().map(|source| &source.path)).cloned().collect();
@@ -90,7 +88,6 @@ impl Problems {
     }
 
     /// All problems as text; `colour` for terminals.
-    #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let shown: Vec<String> = self.problems.iter().map(|problem| self.one(problem, &renderer)).collect();
@@ -122,13 +119,11 @@ impl Problems {
 }
 
 /// Whether people look at stderr and want colour.
-#[must_use]
 pub fn colour() -> bool {
     std::io::stderr().is_terminal() && wants_colour()
 }
 
 /// Whether who looks at a terminal wants colour on it.
-#[must_use]
 pub fn wants_colour() -> bool {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")

@@ -18,7 +18,6 @@ pub struct Masked {
 }
 
 impl Masked {
-    #[must_use]
     pub fn new(text: &str) -> Self {
         let mut masked = Self { text: String::with_capacity(text.len()), replaced: Vec::new() };
         let mut from = 0;
@@ -35,7 +34,6 @@ impl Masked {
     }
 
     /// Where a span of the original is now; a place within a secret becomes the stars' own.
-    #[must_use]
     pub fn place(&self, span: &Range<usize>) -> Range<usize> {
         self.moved(span.start, false)..self.moved(span.end, true)
     }

@@ -46,7 +46,6 @@ pub struct Project {
 
 impl Project {
     /// The pool's folder, absolute.
-    #[must_use]
     pub fn pool(&self) -> PathBuf {
         self.pipeline.root.join(&self.pipeline.data.pool)
     }

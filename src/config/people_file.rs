@@ -10,7 +10,6 @@ use crate::study::name::{ScaleName, ServerName};
 use crate::study::people::{Correction, Corrections, Override, Overrides};
 
 /// Reads `[[account]]` after `[[account]]`.
-#[must_use]
 pub fn accounts(source: &Source, problems: &RefCell<Problems>) -> Overrides {
     each(source, problems, "account", |table| {
         let (server, participant, test) = (server(table), id(table, "participant"), table.boolean("test"));
@@ -21,7 +20,6 @@ pub fn accounts(source: &Source, problems: &RefCell<Problems>) -> Overrides {
 }
 
 /// Reads `[[correction]]` after `[[correction]]`.
-#[must_use]
 pub fn corrections(source: &Source, problems: &RefCell<Problems>) -> Corrections {
     each(source, problems, "correction", |table| {
         let server = server(table);

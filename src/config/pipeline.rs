@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::error::Source;
-use crate::study::discretion::Discretion;
+use crate::study::disclosure_control::Discretion;
 use crate::study::name::{ScaleName, ServerName};
 
 /// Pipeline.toml, read and checked as a whole: names resolve, no cycles, no two tasks for one output.
@@ -88,7 +88,6 @@ pub enum Action {
 
 impl Action {
     /// The word in `action = "..."`; `command` for a user's own.
-    #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
             Self::Export => "export",

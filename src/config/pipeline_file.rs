@@ -22,7 +22,6 @@ pub struct Read {
 }
 
 /// Reads the file's text. `None`: not even its form could be read.
-#[must_use]
 pub fn read(source: &Source, root: &Path, problems: &RefCell<Problems>) -> Option<Read> {
     let document = parse(source, problems)?;
     let top = Section::new(&source.path, document.get_ref(), document.span(), problems);

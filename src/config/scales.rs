@@ -27,7 +27,6 @@ pub const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// Reads every file of the folder; a missing folder holds no studies.
-#[must_use]
 pub fn load(folder: &Path, problems: &RefCell<Problems>) -> Studies {
     let mut studies = Studies::new();
     let mut paths: Vec<_> =
@@ -45,7 +44,6 @@ pub fn load(folder: &Path, problems: &RefCell<Problems>) -> Studies {
 }
 
 /// Reads one study.
-#[must_use]
 pub fn read(name: &str, source: &Source, problems: &RefCell<Problems>) -> Option<Study> {
     let document = parse(source, problems)?;
     let top = Section::new(&source.path, document.get_ref(), document.span(), problems);

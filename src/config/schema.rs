@@ -18,7 +18,6 @@ pub struct Description {
 }
 
 /// All of them.
-#[must_use]
 pub fn all() -> Vec<Description> {
     vec![
         describe::<pipeline::Pipeline>("pipeline", "Pipeline.toml"),
@@ -30,7 +29,6 @@ pub fn all() -> Vec<Description> {
 
 impl Description {
     /// As it is committed: two spaces, a newline at the end.
-    #[must_use]
     pub fn text(&self) -> String {
         format!("{:#}\n", self.schema.as_value())
     }

@@ -7,10 +7,9 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::config::servers::Secret;
-use crate::task::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind};
 
 /// Asks the person at the terminal; nothing when there is none, as under cron.
-#[must_use]
 pub fn ask(what: &str) -> Option<SecretString> {
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return None;

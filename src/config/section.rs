@@ -28,18 +28,15 @@ impl<'t> Value<'t> {
         Self { value: spanned.get_ref(), start: span.start, end: span.end }
     }
 
-    #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.start..self.end
     }
 
     /// The elements of an array.
-    #[must_use]
     pub fn elements(&self) -> Option<Vec<Value<'t>>> {
         self.value.as_array().map(|array| array.iter().map(Value::new).collect())
     }
 
-    #[must_use]
     pub fn number(&self) -> Option<f64> {
         match self.value {
             DeValue::Integer(number) => number.as_str().parse().ok(),
@@ -59,7 +56,6 @@ pub struct Section<'t, 'p> {
 }
 
 /// Parses a file; its mistakes of form are noted, and what can still be read is returned.
-#[must_use]
 pub fn parse<'t>(source: &'t Source, problems: &RefCell<Problems>) -> Option<Spanned<DeTable<'t>>> {
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     if errors.is_empty() {
@@ -72,13 +68,11 @@ pub fn parse<'t>(source: &'t Source, problems: &RefCell<Problems>) -> Option<Spa
 }
 
 impl<'t, 'p> Section<'t, 'p> {
-    #[must_use]
     pub fn new(path: &'p Path, table: &'t DeTable<'t>, span: Range<usize>, problems: &'p RefCell<Problems>) -> Self {
         Self { path, table, span, problems, asked: RefCell::default() }
     }
 
     /// Where the table itself stands.
-    #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
@@ -93,14 +87,12 @@ impl<'t, 'p> Section<'t, 'p> {
     }
 
     /// All keys with their places, as the file has them.
-    #[must_use]
     pub fn in_order(&self) -> Vec<(&'t str, Range<usize>, Value<'t>)> {
         let mut entries: Vec<_> = self.entries().collect();
         entries.sort_by_key(|(_, span, _)| span.start);
         entries
     }
 
-    #[must_use]
     pub fn get(&self, key: &'static str) -> Option<Value<'t>> {
         self.asked.borrow_mut().insert(key);
         self.table.get(key).map(Value::new)
@@ -210,14 +202,12 @@ impl<'t, 'p> Section<'t, 'p> {
         Some(texts)
     }
 
-    #[must_use]
     pub fn section(&self, key: &'static str) -> Option<Section<'t, 'p>> {
         let value = self.get(key)?;
         self.below(key, value)
     }
 
     /// The table that a value must be.
-    #[must_use]
     pub fn below(&self, key: &str, value: Value<'t>) -> Option<Section<'t, 'p>> {
         let DeValue::Table(table) = value.value else {
             self.wrong_kind(key, value, "a table");
@@ -254,13 +244,11 @@ impl<'t, 'p> Section<'t, 'p> {
 }
 
 /// The sentence that names the nearest known name.
-#[must_use]
 pub fn meant<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     nearest(text, known).map(|near| format!("did you mean `{near}`?"))
 }
 
 /// The known name that a person most likely meant.
-#[must_use]
 pub fn nearest<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let scored = known.into_iter().map(|name| (strsim::jaro_winkler(&text.to_lowercase(), &name.to_lowercase()), name));
     scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)

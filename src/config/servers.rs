@@ -47,7 +47,6 @@ pub enum Secret {
 pub type Servers = BTreeMap<ServerName, Server>;
 
 /// The study whose definitions hold for a server.
-#[must_use]
 pub fn study_of<'s>(servers: &Servers, studies: &'s Studies, server: &ServerName) -> Option<&'s Study> {
     studies.get(servers.get(server)?.study.as_ref()?)
 }

@@ -26,7 +26,6 @@ pub struct Read {
 }
 
 /// Reads the file's text.
-#[must_use]
 pub fn read(source: &Source, root: &Path, pool: &Path, problems: &RefCell<Problems>) -> Read {
     let mut read = Read::default();
     let Some(document) = parse(source, problems) else { return read };

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use crate::config::pipeline::{Action, AlertLevel, CommandSpec, EachAxes, ScaleChoice, TaskSpec};
 use crate::config::section::{Section, meant, nearest};
-use crate::study::discretion::Discretion;
+use crate::study::disclosure_control::Discretion;
 use crate::study::name::{ScaleName, ServerName};
 
 /// A text and where it stands.

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::scales::BUILT_IN;
 use crate::demo::server::StudyServer;
 use crate::demo::study::{Options, PublicKeys, Synthetic, generate};
-use crate::pool::atomic::{self, PRIVATE, SHARED};
+use crate::disk::atomic::{self, PRIVATE, SHARED};
+use crate::keys::ring;
 use crate::pool::ledger;
 use crate::pool::paths::ServerFolder;
-use crate::study::keyring;
 use crate::study::name::ScaleName;
 use crate::study::scale::Study;
 
@@ -57,17 +57,11 @@ fn at(path: &Path) -> impl Fn(io::Error) -> NoDemo + '_ {
 }
 
 /// Writes the project unless it is there already, and serves its study; `options` of an existing demo stay.
-///
-/// # Errors
-/// [`NoDemo`].
 pub fn open(folder: &Path, options: Options) -> Result<Demo, NoDemo> {
     open_with(folder, options, generate)
 }
 
 /// As [`open`], with another way to make the study.
-///
-/// # Errors
-/// [`NoDemo`].
 pub fn open_with(
     folder: &Path,
     options: Options,
@@ -118,7 +112,7 @@ fn write_keys(folder: &Path) -> Result<(), NoDemo> {
     let keys = folder.join("keys");
     atomic::create_folder(&keys, PRIVATE).map_err(at(&keys))?;
     for name in ["private_key", "private_laura"] {
-        let (private, public) = keyring::generate(2048).map_err(NoDemo::Broken)?;
+        let (private, public) = ring::generate(2048).map_err(NoDemo::Broken)?;
         let path = keys.join(format!("{name}.pem"));
         atomic::write(&path, PRIVATE, private.as_bytes()).map_err(at(&path))?;
         let path = keys.join(format!("{name}.pub"));

@@ -43,9 +43,6 @@ fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 
 impl StudyServer {
     /// Serves on 127.0.0.1 and this port; 0 takes a free one.
-    ///
-    /// # Errors
-    /// When the port is taken.
     pub fn start(study: Synthetic, user: &str, password: &str, port: u16) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
@@ -68,12 +65,10 @@ impl StudyServer {
     }
 
     /// Base of the interface, as servers.toml names it.
-    #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/api/", self.address)
     }
 
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()
     }
@@ -97,7 +92,6 @@ impl StudyServer {
     }
 
     /// The ids of a table, in order.
-    #[must_use]
     pub fn ids(&self, table: &str) -> Vec<i64> {
         let shared = locked(&self.shared);
         shared
@@ -118,7 +112,6 @@ impl StudyServer {
     }
 
     /// `METHOD path?query` of every request so far.
-    #[must_use]
     pub fn requests(&self) -> Vec<String> {
         locked(&self.shared).requests.clone()
     }

@@ -73,17 +73,11 @@ struct Draft {
 }
 
 /// Makes a study along the schedule of its definition.
-///
-/// # Errors
-/// When a public key is none.
 pub fn generate(options: Options, definition: &Study, keys: &PublicKeys) -> Result<Synthetic, String> {
     make(options, definition, keys, false)
 }
 
 /// As [`generate`], without any fault: for planting known ones.
-///
-/// # Errors
-/// When a public key is none.
 pub fn generate_faultless(options: Options, definition: &Study, keys: &PublicKeys) -> Result<Synthetic, String> {
     make(options, definition, keys, true)
 }

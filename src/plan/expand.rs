@@ -18,7 +18,6 @@ pub struct Key {
 
 impl Key {
     /// Whether the two agree on the axes that both have.
-    #[must_use]
     pub fn joins(&self, other: &Self) -> bool {
         fn agree<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
             a.is_none() || b.is_none() || a == b
@@ -26,14 +25,12 @@ impl Key {
         agree(self.server.as_ref(), other.server.as_ref()) && agree(self.scale.as_ref(), other.scale.as_ref())
     }
 
-    #[must_use]
     pub fn axes(&self) -> Axes {
         Axes { server: self.server.clone(), scale: self.scale.clone(), date: None }
     }
 }
 
 /// The name of an instance: `decode/mindtrails/OA/2026-11-23`.
-#[must_use]
 pub fn target_name(task: &TaskSpec, axes: &Axes) -> String {
     let mut text = task.name.clone();
     if let Some(server) = &axes.server {
@@ -52,7 +49,6 @@ pub fn target_name(task: &TaskSpec, axes: &Axes) -> String {
 }
 
 /// All keys of a task over these servers, in order.
-#[must_use]
 pub fn keys_of(pipeline: &Pipeline, task: usize, facts: &Facts, servers: &BTreeSet<&ServerName>) -> Vec<Key> {
     let spec = &pipeline.tasks[task];
     if !spec.each.server {
@@ -106,7 +102,6 @@ pub enum Phase {
 ///
 /// # Panics
 /// Never: the pipeline has been checked for cycles.
-#[must_use]
 pub fn phases(pipeline: &Pipeline) -> Vec<Phase> {
     let mut phases = vec![None; pipeline.tasks.len()];
     for task in 0..pipeline.tasks.len() {

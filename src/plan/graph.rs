@@ -63,7 +63,6 @@ pub struct Graph<'p> {
 
 impl<'p> Graph<'p> {
     /// `tasks` in the order of the pipeline.
-    #[must_use]
     pub fn new(pipeline: &'p Pipeline, tasks: &'p [Box<dyn Task>]) -> Self {
         let keys = vec![Vec::new(); pipeline.tasks.len()];
         Self { pipeline, tasks, phases: phases(pipeline), nodes: DiGraph::new(), by_key: HashMap::new(), keys }
@@ -228,18 +227,15 @@ impl<'p> Graph<'p> {
         self.nodes.neighbors_directed(node, Direction::Outgoing)
     }
 
-    #[must_use]
     pub fn pipeline(&self) -> &'p Pipeline {
         self.pipeline
     }
 
     /// The task of an instance, as Pipeline.toml declares it.
-    #[must_use]
     pub fn spec(&self, node: NodeIndex) -> &'p TaskSpec {
         &self.pipeline.tasks[self.nodes[node].task]
     }
 
-    #[must_use]
     pub fn task(&self, node: NodeIndex) -> &'p dyn Task {
         &*self.tasks[self.nodes[node].task]
     }

@@ -35,7 +35,6 @@ pub struct Outlook {
 
 impl Outlook {
     /// Judges all instances of a graph. Pure.
-    #[must_use]
     pub fn new<'s>(graph: &Graph<'_>, memory: impl Fn(&Instance) -> Memory<'s>, contents: &impl Contents) -> Self {
         let order = toposort(&graph.nodes, None).unwrap_or_default();
         let mut outlook = Self { standing: vec![Standing::UpToDate; graph.nodes.node_count()], order };
@@ -74,13 +73,11 @@ impl Outlook {
         self.order.iter().map(|&node| (node, self.of(node)))
     }
 
-    #[must_use]
     pub fn of(&self, node: NodeIndex) -> &Standing {
         &self.standing[node.index()]
     }
 
     /// An export that is asked on each build is no news: whether it is that and nothing more.
-    #[must_use]
     pub fn only_asked(&self, node: NodeIndex) -> bool {
         match self.of(node) {
             Standing::WouldAsk(reasons) => {
@@ -91,7 +88,6 @@ impl Outlook {
     }
 
     /// The first instance above this one that has a reason of its own.
-    #[must_use]
     pub fn root(&self, node: NodeIndex) -> NodeIndex {
         let mut node = node;
         while let Standing::MayRun { because } = self.of(node) {

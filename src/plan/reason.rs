@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::state::{Content, Name, Names};
+use crate::state::Content;
+use crate::state::{Name, Names};
 
 /// One reason to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +64,6 @@ pub enum Reason {
 
 impl Reason {
     /// The file it is about.
-    #[must_use]
     pub fn path(&self) -> Option<Name> {
         match self {
             Self::InputAdded { path, .. }
@@ -76,7 +76,6 @@ impl Reason {
     }
 
     /// One line for people. Paths lose the server's folder in front, which the target names already.
-    #[must_use]
     pub fn line(&self, names: &Names) -> String {
         let text = |name: &Name| names.text(*name).to_string();
         let short = |name: &Name| tail(names.text(*name)).to_owned();
@@ -114,7 +113,6 @@ impl Reason {
 }
 
 /// The last two segments of a path.
-#[must_use]
 pub fn tail(path: &str) -> &str {
     let cut = path.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
     &path[cut..]
@@ -133,7 +131,6 @@ pub struct ReasonRecord {
 }
 
 impl ReasonRecord {
-    #[must_use]
     pub fn new(reason: &Reason, names: &Names) -> Self {
         let (old, new) = match reason {
             Reason::InputAdded { new, .. } => (None, Some(new.hex())),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::config::pipeline::{Action, TaskSpec};
 use crate::plan::graph::Instance;
 use crate::plan::reason::Reason;
-use crate::state::{Content, Manifest, Name, Setback};
+use crate::state::Content;
+use crate::state::{Manifest, Name, Setback};
 use crate::task::{Axes, Facts};
 
 /// What stands in the files now.
@@ -35,7 +36,6 @@ pub enum Rhythm {
 
 impl Rhythm {
     /// Of the instance of a task with these axes.
-    #[must_use]
     pub fn of(spec: &TaskSpec, axes: &Axes, facts: &Facts) -> Self {
         if spec.action != Action::Export {
             return spec.every.map_or(Self::Content, Self::Every);
@@ -64,7 +64,6 @@ pub struct Memory<'s> {
 
 impl Memory<'_> {
     /// Reasons to run that need no look at any file.
-    #[must_use]
     pub fn reasons(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         if self.forced {
@@ -95,7 +94,6 @@ impl Memory<'_> {
 }
 
 /// All reasons to run, root causes first; none: up to date. Pure.
-#[must_use]
 pub fn judge(instance: &Instance, memory: &Memory<'_>, contents: &impl Contents) -> Vec<Reason> {
     let mut reasons = memory.reasons();
     let Some(manifest) = memory.manifest else { return reasons };

@@ -44,7 +44,6 @@ impl Segment {
 
 impl Target {
     /// `None` when the text has no segment or too many.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let segments: Vec<Segment> = text.trim_end_matches('/').split('/').map(Segment::new).collect::<Option<_>>()?;
         let sound = (1..=4).contains(&segments.len()) && segments.iter().all(|s| !s.text.is_empty());
@@ -56,7 +55,6 @@ impl Target {
     }
 
     /// Whether the instances of a key are selected, all of them or those of some dates.
-    #[must_use]
     pub fn matches(&self, pipeline: &Pipeline, key: &Key) -> bool {
         self.matches_task(&pipeline.tasks[key.task].name) && self.matches_below(key)
     }
@@ -77,7 +75,6 @@ impl Target {
     }
 
     /// Whether an instance's full name lies at or below this target.
-    #[must_use]
     pub fn covers(&self, name: &str) -> bool {
         let mut parts = name.split('/');
         self.segments.iter().all(|segment| parts.next().is_some_and(|part| segment.matches(part)))
@@ -115,7 +112,6 @@ impl Target {
     }
 
     /// The message of a target that selects nothing.
-    #[must_use]
     pub fn unknown(&self, near: &[String]) -> String {
         let near: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
         if near.is_empty() {
@@ -145,13 +141,11 @@ impl Target {
     }
 
     /// True when the target names a single day or some.
-    #[must_use]
     pub fn is_dated(&self) -> bool {
         self.segments.len() == 4
     }
 
     /// True when the target names a scale, a day or some.
-    #[must_use]
     pub fn is_narrow(&self) -> bool {
         self.segments.len() > 2
     }
@@ -162,7 +156,6 @@ impl Target {
     }
 
     /// True when the server is written out, not merely matched.
-    #[must_use]
     pub fn names_server(&self, server: &ServerName) -> bool {
         self.segments.get(1).is_some_and(|segment| segment.pattern.is_none() && segment.text == server.as_str())
     }
@@ -187,7 +180,6 @@ pub struct Selection {
 
 impl Selection {
     /// Selects from what is known now. `targets` written by a person; `explicit` is false for Pipeline.toml's `default`.
-    #[must_use]
     pub fn new(pipeline: &Pipeline, facts: &Facts, targets: &[Target], explicit: bool) -> Self {
         let mut selection = Self { matched: vec![false; targets.len()], ..Self::default() };
         let servers: BTreeSet<&ServerName> = facts
@@ -244,19 +236,16 @@ impl Selection {
         }
     }
 
-    #[must_use]
     pub fn contains(&self, key: &Key) -> bool {
         self.wanted.contains_key(key)
     }
 
-    #[must_use]
     pub fn contains_date(&self, key: &Key, date: NaiveDate) -> bool {
         self.wanted.get(key).is_some_and(|dates| {
             dates.all || dates.patterns.iter().any(|pattern| pattern.matches(&date.format("%Y-%m-%d").to_string()))
         })
     }
 
-    #[must_use]
     pub fn is_named(&self, key: &Key) -> bool {
         self.named.contains(key)
     }
@@ -268,7 +257,6 @@ impl Selection {
 }
 
 /// Servers that have to be asked for their listing before these targets can be known as a whole.
-#[must_use]
 pub fn servers_to_ask(pipeline: &Pipeline, facts: &Facts, targets: &[Target]) -> BTreeSet<ServerName> {
     targets.iter().flat_map(|target| target.asks(pipeline, facts)).collect()
 }
@@ -291,7 +279,6 @@ fn visible(facts: &Facts, target: &Target, key: &Key) -> bool {
 }
 
 /// The nearest of `known` to a text that is none of them; at most three.
-#[must_use]
 pub fn nearest<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
     let lower = text.to_lowercase();
     let mut scored: Vec<(f64, &str)> = known

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::pool::atomic::{self, AtomicFile, TEMPORARY_PREFIX};
+use crate::disk::atomic::{self, AtomicFile, TEMPORARY_PREFIX};
 use crate::pool::paths::ServerFolder;
 
 /// So much of a body is kept, in bytes.
@@ -13,9 +13,6 @@ const LARGEST: u64 = 64 << 20;
 const MOST: usize = 50;
 
 /// Keeps the beginning of a body as `NAME_HASH.body`, and why as `NAME_HASH.reason`; `None` when there are enough.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn keep(folder: &ServerFolder, name: &str, reason: &str, body: impl Read) -> io::Result<Option<PathBuf>> {
     let answers = folder.answers();
     let mut hasher = blake3::Hasher::new();

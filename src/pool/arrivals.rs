@@ -35,9 +35,6 @@ impl Fixed for Archived {
 
 /// Names of raw files in the order of their arrival, and what they hold by id. What does not fit into memory goes to
 /// files without name in `folder`.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn sorted(index: &Index, folder: &Path) -> io::Result<(Vec<String>, Merge<Archived>)> {
     let mut by_time: Vec<_> = index.files.iter().collect();
     by_time.sort_by_cached_key(|(name, _)| {
@@ -61,9 +58,6 @@ pub fn sorted(index: &Index, folder: &Path) -> io::Result<(Vec<String>, Merge<Ar
 }
 
 /// How many entries of each raw file had come before, in it or an earlier one: pools of the first generation have many.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn repeats(index: &Index, folder: &Path) -> io::Result<BTreeMap<String, u64>> {
     let (files, mut all) = sorted(index, folder)?;
     let mut repeats = BTreeMap::new();

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::pool::atomic;
+use crate::disk::atomic;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::study::name::ScaleName;
 
@@ -24,7 +24,6 @@ pub struct Mark {
 }
 
 /// Where the file is: where the first generation left it, else in raw_data.
-#[must_use]
 pub fn path(folder: &ServerFolder) -> PathBuf {
     let raw = folder.raw().join(NAME);
     let old = folder.active().join(NAME);
@@ -32,7 +31,6 @@ pub fn path(folder: &ServerFolder) -> PathBuf {
 }
 
 /// The marks as last written; none when the file is missing or is not what it should be.
-#[must_use]
 pub fn read(folder: &ServerFolder) -> BTreeMap<ScaleName, Mark> {
     let Ok(bytes) = std::fs::read(path(folder)) else { return BTreeMap::new() };
     let Ok(all) = serde_json::from_slice::<BTreeMap<String, Value>>(&bytes) else { return BTreeMap::new() };
@@ -43,7 +41,6 @@ pub fn read(folder: &ServerFolder) -> BTreeMap<ScaleName, Mark> {
 }
 
 /// There are raw files, and yet no marks, or none that can be read: they were lost.
-#[must_use]
 pub fn is_lost(folder: &ServerFolder) -> bool {
     let named = |entry: std::fs::DirEntry| entry.file_name().to_str().is_some_and(|name| raw_name(name).is_some());
     !is_readable(folder) && std::fs::read_dir(folder.raw()).is_ok_and(|entries| entries.flatten().any(named))
@@ -122,9 +119,6 @@ impl Waiting {
 }
 
 /// Writes the marks of several tables, when they are new. What the file holds of other tables stays as it is.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn put_all(folder: &ServerFolder, marks: &BTreeMap<ScaleName, Mark>) -> std::io::Result<()> {
     let path = path(folder);
     let bytes = std::fs::read(&path).unwrap_or_default();

@@ -23,8 +23,6 @@ pub struct History {
 }
 
 impl History {
-    /// # Errors
-    /// Whatever the file system says, except that there is no index.
     pub fn read(folder: &ServerFolder, scale: &ScaleName) -> io::Result<Self> {
         let path = path_of(folder, scale);
         let Segments { all, end, length } = read_segments(&path, Care::Sums)?;
@@ -32,7 +30,6 @@ impl History {
     }
 
     /// The first record of each raw file, by name.
-    #[must_use]
     pub fn first(&self) -> BTreeMap<&str, &FileRecord> {
         let mut first = BTreeMap::new();
         for (name, record) in &self.segments {
@@ -42,16 +39,12 @@ impl History {
     }
 
     /// The highest id that was ever recorded; 0 for none.
-    #[must_use]
     pub fn highest(&self) -> i64 {
         self.segments.iter().filter_map(|(_, record)| record.highest).max().unwrap_or_default().max(0)
     }
 
     /// Calls `use_entry` with every entry that first stood in a raw file, and the name of that file. What a file held
     /// after it was changed is no evidence.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn each(&self, mut use_entry: impl FnMut(&str, Identity)) -> io::Result<()> {
         for (name, record) in self.first().into_iter().filter(|(_, record)| record.count > 0) {
             each_at(&mut File::open(&self.path)?, record, |identity| use_entry(name, identity))?;
@@ -60,9 +53,6 @@ impl History {
     }
 
     /// Scales that have an index.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn scales(folder: &ServerFolder) -> io::Result<BTreeSet<ScaleName>> {
         Ok(index_files(folder)?.into_iter().filter_map(|(scale, _)| ScaleName::new(&scale).ok()).collect())
     }

@@ -1,6 +1,6 @@
 //! What tells two entries apart: the id the server gave, and the bytes it sent.
 
-use crate::pool::lanes::{LANES, LONGEST, Lanes};
+use crate::disk::multi_hash::{LANES, LONGEST, Lanes};
 
 /// An entry by id and the hash of its bytes: 40 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,7 +13,6 @@ pub struct Identity {
 pub const NO_ID: i64 = i64::MIN;
 
 impl Identity {
-    #[must_use]
     pub fn of(id: Option<i64>, bytes: &[u8]) -> Self {
         Self { id: id.unwrap_or(NO_ID), hash: *blake3::hash(bytes).as_bytes() }
     }
@@ -30,7 +29,6 @@ pub struct Identities {
 }
 
 impl Identities {
-    #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self { all: Vec::with_capacity(capacity), ..Self::default() }
     }
@@ -55,7 +53,6 @@ impl Identities {
     }
 
     /// In the order in which they came.
-    #[must_use]
     pub fn finish(mut self) -> Vec<Identity> {
         self.hash();
         self.all

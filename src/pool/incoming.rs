@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 
+use crate::disk::atomic::Written;
+use crate::disk::atomic::{self, PRIVATE, TEMPORARY_PREFIX};
 use crate::fault;
-use crate::pool::atomic::{self, PRIVATE, TEMPORARY_PREFIX};
-use crate::task::Written;
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
@@ -30,9 +30,6 @@ pub struct Incoming {
 impl Incoming {
     /// Opens a private file for `folder`, which is made when it is missing. Where the system allows it the file has
     /// no name, so that an answer with nothing new does not even touch the folder's times.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn open(folder: &Path) -> io::Result<Self> {
         atomic::create_folder(folder, PRIVATE)?;
         let (file, temporary) = match nameless(folder) {
@@ -43,15 +40,11 @@ impl Incoming {
     }
 
     /// How many bytes were written.
-    #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
     /// The bytes so far, from the beginning.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn rewound(&mut self) -> io::Result<&File> {
         self.file.rewind()?;
         Ok(&self.file)

@@ -7,7 +7,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::pool::atomic;
+use crate::disk::atomic;
 use crate::pool::identity::{Identities, Identity, NO_ID};
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::pool::raw_file::read_back;
@@ -93,27 +93,18 @@ impl Index {
     }
 
     /// Records a raw file that is there as it is now. What was recorded of it before stays, as evidence of what it was.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn record_again(&mut self, folder: &ServerFolder, name: &str) -> io::Result<()> {
         self.damaged.retain(|(damaged, _)| damaged != name);
         self.adopt(&folder.raw().join(name), name)
     }
 
     /// Cuts off what is no longer sound.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn mend(&self) -> io::Result<()> {
         self.open_file().map(|_| ())
     }
 
     /// How many entries are recorded of each scale, those that old raw files repeat as often as they do: telling them
     /// apart would read everything, and every run asks. Looks at no raw file and at no entry, and writes nothing.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn recorded(folder: &ServerFolder) -> io::Result<BTreeMap<String, u64>> {
         let mut scales = BTreeMap::new();
         for (scale, path) in index_files(folder)? {
@@ -212,9 +203,6 @@ impl Index {
     }
 
     /// Calls `use_entry` with each recorded entry of one raw file.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn each_of(&self, record: &FileRecord, use_entry: impl FnMut(Identity)) -> io::Result<()> {
         if record.count == 0 {
             return Ok(());
@@ -223,9 +211,6 @@ impl Index {
     }
 
     /// Marks what of an answer is archived already; the names of the raw files that hold it.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn compare(&self, received: &mut Received) -> io::Result<BTreeSet<String>> {
         let mut concerned = BTreeSet::new();
         if self.files.is_empty() || received.distinct() == 0 {
@@ -243,9 +228,6 @@ impl Index {
     }
 
     /// Archived ids that an answer does not have, in order.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn missing_from(&self, received: &Received) -> io::Result<Vec<i64>> {
         let mut missing = Vec::new();
         for record in self.files.values() {
@@ -261,15 +243,11 @@ impl Index {
     }
 
     /// The highest id that is archived; 0 for none.
-    #[must_use]
     pub fn highest(&self) -> i64 {
         self.files.values().filter_map(|record| record.highest).max().unwrap_or_default().max(0)
     }
 
     /// How many different entries are archived.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn distinct(&self) -> io::Result<usize> {
         let mut seen = HashSet::new();
         for record in self.files.values() {

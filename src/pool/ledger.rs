@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::disk::atomic;
+use crate::disk::lines;
 use crate::fault;
-use crate::pool::atomic;
 use crate::pool::identity::Identity;
-use crate::pool::lines;
 use crate::pool::paths::ServerFolder;
 use crate::pool::raw::Proof;
 use crate::study::name::ScaleName;
@@ -57,27 +57,22 @@ pub struct Deletable<'i> {
 }
 
 impl Intended {
-    #[must_use]
     pub fn len(&self) -> usize {
         self.identities.len()
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.identities.is_empty()
     }
 
-    #[must_use]
     pub fn get(&self, place: usize) -> Option<Deletable<'_>> {
         self.identities.get(place).map(|identity| Deletable { scale: &self.scale, identity })
     }
 
-    #[must_use]
     pub fn scale(&self) -> &ScaleName {
         &self.scale
     }
 
-    #[must_use]
     pub fn identity(&self, place: usize) -> Option<&Identity> {
         self.identities.get(place)
     }
@@ -88,12 +83,10 @@ impl Intended {
 }
 
 impl Deletable<'_> {
-    #[must_use]
     pub fn scale(&self) -> &ScaleName {
         self.scale
     }
 
-    #[must_use]
     pub fn id(&self) -> i64 {
         self.identity.id
     }
@@ -108,8 +101,6 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// # Errors
-    /// Whatever the file system says.
     pub fn open(folder: &ServerFolder) -> io::Result<Self> {
         let path = folder.deletions();
         atomic::create_folder(folder.path(), atomic::PRIVATE)?;
@@ -150,9 +141,6 @@ impl Ledger {
     }
 
     /// Records a step of several deletions, durably.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn append<'i>(
         &mut self,
         scale: &ScaleName,
@@ -181,18 +169,12 @@ impl Ledger {
     }
 
     /// Every intent of this scale has an end.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn close(&self, scale: &ScaleName) -> io::Result<()> {
         atomic::remove(&open_mark(&self.index, scale)).map(|_| ())
     }
 }
 
 /// Marks anew what is open when the folder of the marks is gone: it may be removed at any time, the ledger may not.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn reopen(folder: &ServerFolder) -> io::Result<()> {
     if folder.index().exists() || !folder.deletions().exists() {
         return Ok(());
@@ -216,15 +198,11 @@ fn open_mark(index: &std::path::Path, scale: &ScaleName) -> PathBuf {
 }
 
 /// Whether a run was broken off between the intent to delete and its confirmation.
-#[must_use]
 pub fn is_open(folder: &ServerFolder, scale: &ScaleName) -> bool {
     open_mark(&folder.index(), scale).exists()
 }
 
 /// Intents of this scale that a run left without an end.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn open_intents(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet<Identity>> {
     let mark = match fs::read_to_string(open_mark(&folder.index(), scale)) {
         Ok(text) => text,
@@ -250,9 +228,6 @@ pub struct Past {
 }
 
 /// What the ledger knows of these entries.
-///
-/// # Errors
-/// Whatever the file system says, except that there is no ledger yet.
 pub fn past_of<'i>(
     folder: &ServerFolder,
     scale: &ScaleName,
@@ -280,9 +255,6 @@ pub fn past_of<'i>(
 }
 
 /// How many deletions were meant and are not confirmed, and since when the oldest of them waits.
-///
-/// # Errors
-/// Whatever the file system says, except that there is no ledger yet.
 pub fn unconfirmed(folder: &ServerFolder) -> io::Result<(u64, Option<DateTime<Utc>>)> {
     let mut waiting: HashMap<(String, i64, String), DateTime<Utc>> = HashMap::new();
     lines::each(&folder.deletions(), 0, |line| {
@@ -298,9 +270,6 @@ pub fn unconfirmed(folder: &ServerFolder) -> io::Result<(u64, Option<DateTime<Ut
 }
 
 /// Entries of a scale that were to be deleted and were not seen to be gone since.
-///
-/// # Errors
-/// Whatever the file system says, except that there is no ledger yet.
 pub fn waiting(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet<Identity>> {
     let mut waiting = HashSet::new();
     each_line(folder, Some(scale), 0, |line, identity| match line.step {
@@ -312,9 +281,6 @@ pub fn waiting(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet<I
 }
 
 /// Entries of a scale that the ledger knows to be gone from the server.
-///
-/// # Errors
-/// Whatever the file system says, except that there is no ledger yet.
 pub fn confirmed(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet<Identity>> {
     let mut gone = HashSet::new();
     each_line(folder, Some(scale), 0, |line, identity| match line.step {
@@ -326,9 +292,6 @@ pub fn confirmed(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet
 }
 
 /// Numbers of the lines that cannot be read, from 1; none when there is no ledger.
-///
-/// # Errors
-/// Whatever the file system says, except that there is no ledger yet.
 pub fn unreadable_lines(folder: &ServerFolder) -> io::Result<Vec<usize>> {
     let (mut unreadable, mut number) = (Vec::new(), 0);
     lines::each(&folder.deletions(), 0, |line| {
@@ -342,9 +305,6 @@ pub fn unreadable_lines(folder: &ServerFolder) -> io::Result<Vec<usize>> {
 }
 
 /// Whether the ledger, or what it was at some earlier line, has this hash: only ever appended to, it has to.
-///
-/// # Errors
-/// Whatever the file system says, except that there is no ledger.
 pub fn begins_with(folder: &ServerFolder, hash: [u8; 32]) -> io::Result<bool> {
     let file = match File::open(folder.deletions()) {
         Ok(file) => file,
@@ -363,9 +323,6 @@ pub fn begins_with(folder: &ServerFolder, hash: [u8; 32]) -> io::Result<bool> {
 }
 
 /// Scales that any line names.
-///
-/// # Errors
-/// Whatever the file system says, except that there is no ledger yet.
 pub fn scales(folder: &ServerFolder) -> io::Result<BTreeSet<ScaleName>> {
     let mut scales = BTreeSet::new();
     each_line(folder, None, 0, |line, _| {
@@ -378,9 +335,6 @@ pub fn scales(folder: &ServerFolder) -> io::Result<BTreeSet<ScaleName>> {
 
 /// Entries of a scale that were to be deleted, and so stood in the archive then; true for those that were seen to be
 /// gone from the server.
-///
-/// # Errors
-/// Whatever the file system says, except that there is no ledger yet.
 pub fn archived(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashMap<Identity, bool>> {
     let mut all = HashMap::new();
     each_line(folder, Some(scale), 0, |line, identity| {

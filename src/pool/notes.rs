@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::pool::atomic;
-use crate::pool::lines;
+use crate::disk::atomic;
+use crate::disk::lines;
 use crate::pool::paths::ServerFolder;
 use crate::study::name::ScaleName;
 
@@ -56,22 +56,17 @@ struct Line {
 }
 
 impl Notebook {
-    #[must_use]
     pub fn new(folder: &ServerFolder) -> Self {
         Self { path: folder.index().join(NAME), pages: Mutex::default() }
     }
 
     /// The notes on a table, empty when there are none or they cannot be read.
-    #[must_use]
     pub fn of(&self, scale: &ScaleName) -> Notes {
         let mut pages = self.pages();
         pages.get_or_insert_with(|| self.read()).notes.get(scale.as_str()).cloned().unwrap_or_default()
     }
 
     /// Writes the notes on a table where they are new.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn save(&self, scale: &ScaleName, notes: &Notes) -> io::Result<()> {
         let mut pages = self.pages();
         let pages = pages.get_or_insert_with(|| self.read());

@@ -11,82 +11,67 @@ use crate::study::name::ScaleName;
 pub struct ServerFolder(PathBuf);
 
 impl ServerFolder {
-    #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    #[must_use]
     pub fn raw(&self) -> PathBuf {
         self.0.join("raw_data")
     }
 
-    #[must_use]
     pub fn active(&self) -> PathBuf {
         self.0.join("active_data")
     }
 
-    #[must_use]
     pub fn quarantine(&self) -> PathBuf {
         self.0.join("quarantine")
     }
 
     /// Bodies that were not what they should be.
-    #[must_use]
     pub fn answers(&self) -> PathBuf {
         self.0.join("quarantine/answers")
     }
 
-    #[must_use]
     pub fn combined(&self) -> PathBuf {
         self.0.join("combined")
     }
 
-    #[must_use]
     pub fn scored(&self) -> PathBuf {
         self.0.join("scored")
     }
 
-    #[must_use]
     pub fn wide(&self) -> PathBuf {
         self.0.join("wide")
     }
 
-    #[must_use]
     pub fn reports(&self) -> PathBuf {
         self.0.join("reports")
     }
 
     /// Copies of `GET study`.
-    #[must_use]
     pub fn study(&self) -> PathBuf {
         self.0.join("study")
     }
 
     /// Remembered plaintext of encrypted values, one file per raw file; rebuildable.
-    #[must_use]
     pub fn plain(&self) -> PathBuf {
         self.0.join(".plain")
     }
 
     /// What is archived under which content; rebuildable from the raw files.
-    #[must_use]
     pub fn index(&self) -> PathBuf {
         self.0.join(".archive")
     }
 
-    #[must_use]
     pub fn deletions(&self) -> PathBuf {
         self.0.join("deletions.jsonl")
     }
 
     /// What became of each answer.
-    #[must_use]
     pub fn receipts(&self) -> PathBuf {
         self.0.join("receipts.jsonl")
     }
@@ -103,7 +88,6 @@ pub enum DateStyle {
 }
 
 impl DateStyle {
-    #[must_use]
     pub fn date(&self, date: NaiveDate) -> String {
         match self {
             Self::Iso => date.to_string(),
@@ -112,13 +96,11 @@ impl DateStyle {
     }
 
     /// `<Scale>_<date>.csv`.
-    #[must_use]
     pub fn table(&self, scale: &ScaleName, date: NaiveDate) -> String {
         format!("{scale}_{}.csv", self.date(date))
     }
 
     /// `<Scale>_<date>_<time>[-N].json`; `repeat` counts from 0 for files of the same second.
-    #[must_use]
     pub fn raw(&self, scale: &ScaleName, date: NaiveDate, time: NaiveTime, repeat: u32) -> String {
         let time = match self {
             Self::Iso => time.format("%H-%M-%S"),
@@ -145,7 +127,6 @@ pub struct Dated<'n> {
 
 /// Reads the name of a raw file: `OA_2026-11-23_08-54-35-1.json`, `OA_Aug_25_2015_08_54_35.json`, `OA_29_10_2015.json`.
 /// `None` for anything else: derived (`*_recovered_*`), foreign and temporary files.
-#[must_use]
 pub fn raw_name(name: &str) -> Option<Dated<'_>> {
     let stem = dated_stem(name, ".json")?;
     timed(stem).or_else(|| {
@@ -155,7 +136,6 @@ pub fn raw_name(name: &str) -> Option<Dated<'_>> {
 }
 
 /// Reads the name of an active or quarantine table: `OA_2026-11-23.csv`, `OA_Aug_25_2015.csv`, `OA_29_10_2015.csv`.
-#[must_use]
 pub fn table_name(name: &str) -> Option<Dated<'_>> {
     let (scale, date) = date_at_end(dated_stem(name, ".csv")?)?;
     Some(Dated { scale, date, time: None, repeat: 0 })

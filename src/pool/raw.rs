@@ -8,18 +8,18 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use crate::disk::atomic;
+use crate::disk::atomic::Written;
+use crate::disk::joined_sync::JoinedSync;
 use crate::fault;
-use crate::pool::atomic;
 use crate::pool::identity::Identity;
 use crate::pool::incoming::Incoming;
 use crate::pool::index::Index;
-use crate::pool::joined::JoinedSync;
 use crate::pool::paths::{DateStyle, ServerFolder};
 use crate::pool::raw_file::{Reading, hash_back, read_back};
 use crate::pool::received::Received;
 use crate::study::entry::Entries;
 use crate::study::name::ScaleName;
-use crate::task::Written;
 
 /// The proof that these contents of these ids stand in raw files that were just read back and are what they were.
 /// Only this room can make one.
@@ -30,7 +30,6 @@ pub struct Proof {
 }
 
 impl Proof {
-    #[must_use]
     pub fn count(&self) -> usize {
         self.identities.len()
     }

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::pool::atomic;
+use crate::disk::atomic;
+use crate::pool::raw_reader::{self, Damage, Piece};
 use crate::study::entry::Broken;
-use crate::study::salvage::{self, Damage, Piece};
 
 /// Calls `use_entry` with the id and bytes of each entry of a raw file.
 ///
@@ -32,9 +32,6 @@ pub struct Reading {
 
 /// As [`each_entry`], with the hash of the whole file, from one reading. Asks the kernel to read from the device
 /// rather than from its memory of what was just written.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn read_back(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> io::Result<Reading> {
     let mut source = Hashing { file: open_back(path)?, hasher: blake3::Hasher::new(), size: 0 };
     let (mut places, mut lost) = (0, 0);
@@ -52,9 +49,6 @@ pub fn read_back(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> io::
 }
 
 /// The hash and size of what the device holds of a raw file, as [`read_back`] would find them.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn hash_back(path: &Path) -> io::Result<(blake3::Hash, u64)> {
     let file = open_back(path)?;
     atomic::hash_of(&file)
@@ -92,7 +86,7 @@ fn pieces_of(
     mut use_damage: impl FnMut(&Damage<'_>),
 ) -> Result<(), Broken> {
     let mut broken = None;
-    salvage::each(source, |piece| match piece {
+    raw_reader::each(source, |piece| match piece {
         Piece::Object { id, bytes, .. } => use_entry(id, bytes),
         Piece::Damage(damage) => {
             use_damage(&damage);

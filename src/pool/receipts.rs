@@ -6,7 +6,7 @@ use std::io;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use crate::pool::lines;
+use crate::disk::lines;
 use crate::pool::paths::ServerFolder;
 
 /// One answer, in entries.
@@ -35,7 +35,6 @@ pub struct Receipt {
 
 impl Receipt {
     /// Every entry that came is accounted for.
-    #[must_use]
     pub fn is_balanced(&self) -> bool {
         self.received == self.stored + self.already_held + self.repeated
     }
@@ -43,17 +42,11 @@ impl Receipt {
 
 /// Adds a receipt. It is not synced: what a crash takes of it shows in the ledger as entries that no answer accounts
 /// for.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn append(folder: &ServerFolder, receipt: &Receipt) -> io::Result<()> {
     lines::append(&folder.receipts(), receipt)
 }
 
 /// Calls `use_receipt` with each receipt that can be read, in the order in which they came.
-///
-/// # Errors
-/// Whatever the file system says, except that there are none yet.
 pub fn each(folder: &ServerFolder, mut use_receipt: impl FnMut(Receipt)) -> io::Result<()> {
     lines::each(&folder.receipts(), 0, |line| {
         if let Ok(receipt) = serde_json::from_slice(line) {

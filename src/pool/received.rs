@@ -25,7 +25,6 @@ const LIKELY: u64 = 1 << 14;
 
 impl Gathering {
     /// With room for as many entries as the listing says.
-    #[must_use]
     pub fn of(listed: u64) -> Self {
         Self { identities: Identities::with_capacity(usize::try_from(listed.min(LIKELY)).unwrap_or_default()) }
     }
@@ -35,7 +34,6 @@ impl Gathering {
     }
 
     /// The answer is whole.
-    #[must_use]
     pub fn finish(self) -> Received {
         Received::of(self.identities.finish())
     }
@@ -66,7 +64,6 @@ impl Received {
     }
 
     /// How many different entries there are.
-    #[must_use]
     pub fn distinct(&self) -> usize {
         self.identities.len()
     }
@@ -75,7 +72,6 @@ impl Received {
         self.identities.binary_search(identity).ok()
     }
 
-    #[must_use]
     pub fn has_id(&self, id: i64) -> bool {
         let place = self.identities.partition_point(|identity| identity.id < id);
         self.identities.get(place).is_some_and(|identity| identity.id == id)
@@ -86,13 +82,11 @@ impl Received {
     }
 
     /// Ids that more than one entry of this answer has, be their content the same or not.
-    #[must_use]
     pub fn repeated(&self) -> &[i64] {
         &self.repeated
     }
 
     /// Ids of which another content is archived, beside this one or not.
-    #[must_use]
     pub fn changed(&self) -> Vec<i64> {
         let mut ids: Vec<i64> = self.marked(CHANGED).map(|identity| identity.id).collect();
         ids.dedup();
@@ -105,7 +99,6 @@ impl Received {
     }
 
     /// How many entries the archive does not hold.
-    #[must_use]
     pub fn new_entries(&self) -> usize {
         self.distinct() - self.held().count()
     }

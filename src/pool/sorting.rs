@@ -14,9 +14,6 @@ pub trait Record: Ord + Sized + Send {
     fn weight(&self) -> usize;
     fn put(&self, out: &mut Vec<u8>);
     /// The next one of a run; `scratch` is used again for each.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     fn read(from: &mut impl Read, scratch: &mut Vec<u8>) -> io::Result<Option<Self>>;
 }
 
@@ -44,9 +41,6 @@ impl<T: Fixed> Record for T {
 }
 
 /// Fills the bytes; false at the end of the run.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(bytes) {
         Ok(()) => Ok(true),
@@ -56,13 +50,11 @@ pub fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
 }
 
 /// Eight bytes of a record.
-#[must_use]
 pub fn long(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
 /// Four bytes of a record.
-#[must_use]
 pub fn short(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
@@ -83,13 +75,10 @@ pub struct Sorter<T> {
 
 impl<T: Record> Sorter<T> {
     /// What does not fit into memory goes to files without name in `folder`.
-    #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), held: Vec::new(), weight: 0, runs: Vec::new(), limit: HELD }
     }
 
-    /// # Errors
-    /// Whatever the file system says.
     pub fn push(&mut self, record: T) -> io::Result<()> {
         self.weight += record.weight();
         self.held.push(record);
@@ -137,8 +126,6 @@ impl<T: Record> Run<T> {
 }
 
 impl<T: Record> Merge<T> {
-    /// # Errors
-    /// Whatever the file system says.
     pub fn new(sorters: impl IntoIterator<Item = Sorter<T>>) -> io::Result<Self> {
         let mut runs = Vec::new();
         for mut sorter in sorters {
@@ -157,9 +144,6 @@ impl<T: Record> Merge<T> {
     }
 
     /// The next record in order.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn take(&mut self) -> io::Result<Option<T>> {
         let Some((record, run)) = self.current.take() else { return Ok(None) };
         let head = self.runs[run].next()?.map(|head| (head, run));
@@ -177,7 +161,6 @@ impl<T: Record> Merge<T> {
     }
 
     /// The record that [`Merge::take`] gives.
-    #[must_use]
     pub fn peek(&self) -> Option<&T> {
         self.current.as_ref().map(|(record, _)| record)
     }

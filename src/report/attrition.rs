@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::report::journey::{Journey, Standing};
-use crate::study::discretion::Discretion;
+use crate::study::disclosure_control::Discretion;
 use crate::study::schedule::Slots;
 
 /// One session in one condition.
@@ -27,7 +27,6 @@ pub struct Stage {
 
 impl Stage {
     /// False when one of its numbers is too small to be told; the others would tell it.
-    #[must_use]
     pub fn is_told(&self, discretion: Discretion) -> bool {
         let counts = [self.reached, self.completed, self.dropped, self.ongoing, self.finished];
         !counts.into_iter().any(|count| discretion.hides(count))
@@ -46,7 +45,6 @@ pub struct Arm {
 
 impl Arm {
     /// True when nobody is lost or counted twice between the sessions.
-    #[must_use]
     pub fn closes(&self) -> bool {
         let first = self.stages.first().map_or(0, |stage| stage.reached);
         let onward = |place: usize| self.stages.get(place + 1).map_or(0, |next| next.reached);
@@ -60,7 +58,6 @@ impl Arm {
 }
 
 /// Everyone first, then each condition by name; only those who count are in them.
-#[must_use]
 pub fn arms(slots: &Slots, people: &[Journey]) -> Vec<Arm> {
     let people: Vec<&Journey> = people.iter().filter(|person| person.counts).collect();
     let conditions: BTreeSet<&str> = people.iter().map(|person| person.condition.as_str()).collect();

@@ -6,9 +6,9 @@ use std::io;
 
 use chrono::NaiveDate;
 
+use crate::disk::lines;
 use crate::pool::arrivals::repeats;
 use crate::pool::index::Index;
-use crate::pool::lines;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::pool::receipts::{self, Receipt};
 use crate::report::tally::Tally;
@@ -62,7 +62,6 @@ impl Came {
 
 impl Page {
     /// What does not add up, if anything.
-    #[must_use]
     pub fn difference(&self) -> Option<String> {
         let Came { received, stored, already_held, repeated, kept, unbalanced, .. } = self.came;
         if unbalanced {
@@ -92,9 +91,6 @@ struct Line<'l> {
 }
 
 /// Reads the pool's own records of every table.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn read(folder: &ServerFolder, tables: &[Tally]) -> io::Result<Books> {
     let mut books = Books::new();
     let recorded = answers(folder, &mut books)?;

@@ -7,7 +7,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::attrition::Arm;
 use crate::report::trajectory::{Point, Trajectory};
-use crate::study::discretion::Discretion;
+use crate::study::disclosure_control::Discretion;
 
 /// The page's style knows these by their letters; no real colour is so dark.
 const INK: RGBColor = RGBColor(1, 1, 1);
@@ -29,7 +29,6 @@ type Drawn<T> = Result<T, Box<dyn std::error::Error>>;
 type Area<'s> = DrawingArea<SVGBackend<'s>, Shift>;
 
 /// Which series colour a line has.
-#[must_use]
 pub fn series(number: usize) -> usize {
     number % SERIES.len()
 }
@@ -113,7 +112,6 @@ fn shorten(name: &str, most: usize) -> String {
 }
 
 /// Percent of those enrolled who reached each session, a line per condition.
-#[must_use]
 pub fn survival(arms: &[Arm], sessions: &[String], discretion: Discretion) -> Option<String> {
     let lines: Vec<(usize, Vec<(f64, f64)>)> = arms
         .iter()
@@ -141,7 +139,6 @@ pub fn survival(arms: &[Arm], sessions: &[String], discretion: Discretion) -> Op
 }
 
 /// Entries per week as bars and everyone enrolled so far as a line, each against its own axis.
-#[must_use]
 pub fn over_time(weeks: &[(NaiveDate, u64, u64)]) -> Option<String> {
     let (first, last) = (weeks.first()?.0, weeks.last()?.0 + Duration::days(7));
     let most = weeks.iter().map(|week| week.1).max().unwrap_or_default().max(1);
@@ -191,7 +188,6 @@ pub fn over_time(weeks: &[(NaiveDate, u64, u64)]) -> Option<String> {
 }
 
 /// A score over the sessions: the middle half as a band, the median as a line, the mean as points.
-#[must_use]
 pub fn trajectory(score: &Trajectory, discretion: Discretion) -> Option<String> {
     let told = || score.points.iter().filter(|point| !discretion.hides(point.n));
     let names: Vec<String> = told().map(|point| point.session.clone()).collect();

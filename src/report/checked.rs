@@ -10,7 +10,7 @@ use crate::report::reading::Everyone;
 use crate::report::tally::Tally;
 use crate::report::trajectory::Scored;
 use crate::study::checks::{Finding, Seen, Severity, accounts, ledger};
-use crate::study::discretion::Pseudonyms;
+use crate::study::disclosure_control::Pseudonyms;
 use crate::study::scale::{PARTICIPANT, ScaleKind};
 
 /// Takes out of findings who they are about.
@@ -52,7 +52,6 @@ pub struct Sink<'v> {
 }
 
 impl<'v> Sink<'v> {
-    #[must_use]
     pub fn new(folder: &Path, veil: Option<Veil<'v>>) -> Self {
         Self { findings: Findings::new(folder), veil, result: Ok(()) }
     }

@@ -1,10 +1,10 @@
 //! What every column of the combined and scored tables means, as the definitions say it: for people and their programs.
 
-use crate::pool::table::TableReader;
 use crate::report::files::Sheet;
 use crate::report::model::{Sources, Unreadable, scale_name};
 use crate::study::moment;
 use crate::study::scale::{Column, ColumnKind, MissingCode, PARTICIPANT, Scale, ScoreRule, Study};
+use crate::table::file::TableReader;
 
 /// A table and its columns, in their order.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,6 @@ pub enum Type {
 
 impl Type {
     /// As Table Schema calls it.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Integer => "integer",
@@ -183,7 +182,6 @@ fn score(rule: &ScoreRule) -> Meaning {
 }
 
 /// A rule in one line.
-#[must_use]
 pub fn formula(rule: &ScoreRule) -> String {
     let mut parts = vec![format!("{}@{}", rule.method.word(), rule.version)];
     let mut say = |word: &str, names: &[String]| {
@@ -222,7 +220,6 @@ fn code(code: &MissingCode) -> String {
 }
 
 /// codebook.csv: a row per column.
-#[must_use]
 pub fn sheet(tables: &[Described]) -> Sheet {
     let number = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
     let row = |table: &Described, column: &Meaning| {

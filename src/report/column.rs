@@ -40,18 +40,15 @@ pub struct ColumnStat {
 
 impl ColumnStat {
     /// Entries that should have an answer here.
-    #[must_use]
     pub fn asked(&self) -> u64 {
         self.entries - self.not_asked
     }
 
-    #[must_use]
     pub fn missing(&self) -> u64 {
         self.declined + self.empty + self.server
     }
 
     /// True when `values` holds every number given.
-    #[must_use]
     pub fn is_counted(&self) -> bool {
         !self.too_many
     }
@@ -103,7 +100,6 @@ impl Ord for Ordered {
 pub struct Regimes(Vec<NaiveDate>);
 
 impl Regimes {
-    #[must_use]
     pub fn new(scale: Option<&Scale>) -> Self {
         let codes = scale.into_iter().flat_map(|scale| &scale.columns).flat_map(|column| &column.missing);
         let mut days: Vec<NaiveDate> =
@@ -114,7 +110,6 @@ impl Regimes {
     }
 
     /// The number of the regime a day lies in; entries without date are their own.
-    #[must_use]
     pub fn of(&self, day: impl FnOnce() -> Option<NaiveDate>) -> u8 {
         if self.0.is_empty() {
             return 0;
@@ -164,7 +159,6 @@ pub struct ColumnCounter {
 }
 
 impl ColumnCounter {
-    #[must_use]
     pub fn new(name: &str, defined: Option<&Column>) -> Self {
         let range = defined.and_then(|column| match column.kind {
             ColumnKind::Number { least: Some(least), most: Some(most) } => Some((least, most)),
@@ -210,7 +204,6 @@ impl ColumnCounter {
     }
 
     /// The numbers, with how many cells were taken in.
-    #[must_use]
     pub fn finish(mut self, entries: u64, scale: Option<&Scale>, regimes: &Regimes) -> ColumnStat {
         self.settle(scale, regimes);
         self.stat.entries = entries;

@@ -9,7 +9,7 @@ use crate::report::files::{Group, HIDDEN, Sheet};
 use crate::report::model::{Model, percent};
 use crate::report::spread::{BESIDE, Bins, spread};
 use crate::report::trajectory::Trajectory;
-use crate::study::discretion::Discretion;
+use crate::study::disclosure_control::Discretion;
 use crate::study::scale::ScaleKind;
 
 /// A week of the study.
@@ -23,7 +23,6 @@ pub struct Week {
 }
 
 /// From the first week with anything to the last; weeks without anything are there, too.
-#[must_use]
 pub fn weeks(model: &Model) -> Vec<Week> {
     let monday = |day: NaiveDate| day - Duration::days(i64::from(day.weekday().num_days_from_monday()));
     let mut entries: BTreeMap<NaiveDate, u64> = BTreeMap::new();
@@ -54,7 +53,6 @@ pub fn weeks(model: &Model) -> Vec<Week> {
 }
 
 /// weeks.csv
-#[must_use]
 pub fn over_time(model: &Model) -> Sheet {
     let count = |count| model.discretion.count(count);
     let row = |week: Week| vec![week.monday.to_string(), count(week.entries), count(week.enrolled)];
@@ -62,7 +60,6 @@ pub fn over_time(model: &Model) -> Sheet {
 }
 
 /// sessions.csv
-#[must_use]
 pub fn sessions(model: &Model) -> Sheet {
     let header = &["questionnaire", "session", "due", "done", "missing", "percent_missing"];
     let mut rows = Vec::new();
@@ -83,13 +80,11 @@ pub fn sessions(model: &Model) -> Sheet {
 }
 
 /// Items whose answers are drawn: those with a range.
-#[must_use]
 pub fn has_picture(column: &ColumnStat) -> bool {
     column.range.is_some() && column.entries > 0 && column.is_counted()
 }
 
 /// answers.csv
-#[must_use]
 pub fn answers(model: &Model) -> Sheet {
     let header = &["questionnaire", "column", "answer", "times", "entries", "percent"];
     let mut rows = Vec::new();
@@ -123,7 +118,6 @@ fn times(count: u64, entries: u64, told: bool, discretion: Discretion) -> [Strin
 pub const POINT: [&str; 8] = ["session", "n", "mean", "least", "lower_quartile", "median", "upper_quartile", "most"];
 
 /// A score, session by session.
-#[must_use]
 pub fn points(score: &Trajectory, discretion: Discretion) -> Vec<Vec<String>> {
     let row = |point: &crate::report::trajectory::Point| {
         let mut row = vec![point.session.clone(), discretion.count(point.n)];
@@ -139,7 +133,6 @@ pub fn points(score: &Trajectory, discretion: Discretion) -> Vec<Vec<String>> {
 }
 
 /// scores.csv
-#[must_use]
 pub fn scores(model: &Model) -> Sheet {
     let header =
         &["scale", "score", "session", "n", "mean", "least", "lower_quartile", "median", "upper_quartile", "most"];

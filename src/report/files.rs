@@ -5,14 +5,14 @@ use std::path::Path;
 
 use chrono::{DateTime, FixedOffset};
 
-use crate::pool::atomic::{AtomicFile, SHARED};
-use crate::pool::table::TableWriter;
+use crate::disk::atomic::Written;
+use crate::disk::atomic::{AtomicFile, SHARED};
 use crate::report::drawn;
 use crate::report::findings::HEADER;
 use crate::report::model::{Model, percent};
-use crate::study::discretion::Discretion;
+use crate::study::disclosure_control::Discretion;
 use crate::study::scale::ScaleKind;
-use crate::task::Written;
+use crate::table::file::TableWriter;
 
 /// The tables of a report. checks.csv is written as it comes.
 pub const SHEETS: [(&str, Maker); 9] = [
@@ -36,8 +36,6 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// # Errors
-    /// Whatever the file system says.
     pub fn write(&self, path: &Path) -> Result<Written, csv::Error> {
         let mut table = TableWriter::create(path, self.header)?;
         for row in &self.rows {
@@ -49,7 +47,6 @@ impl Sheet {
 
 impl Sheet {
     /// Takes out counts that are too small to be told, and with each what could be computed from it: the figures in `with`.
-    #[must_use]
     pub fn discreet(mut self, discretion: Discretion, groups: &[Group]) -> Self {
         if discretion.least_cell == 0 {
             return self;
@@ -90,13 +87,11 @@ pub struct Group {
 pub const HIDDEN: &str = "hidden";
 
 /// A moment as the report writes it.
-#[must_use]
 pub fn shown(moment: Option<DateTime<FixedOffset>>) -> String {
     moment.map(|moment| moment.to_rfc3339()).unwrap_or_default()
 }
 
 /// The day of a moment in milliseconds since 1970, at the offset of the study's dates.
-#[must_use]
 pub fn day(model: &Model, moment: Option<i64>) -> String {
     let zone = model.now.map(|now| *now.offset());
     let day = moment.and_then(DateTime::from_timestamp_millis).zip(zone);
@@ -142,7 +137,6 @@ const QUESTIONNAIRES: &[&str] = &[
 ];
 
 /// questionnaires.csv
-#[must_use]
 pub fn questionnaires(model: &Model) -> Sheet {
     let mut rows: Vec<Vec<String>> = model
         .tables
@@ -197,7 +191,6 @@ pub fn questionnaires(model: &Model) -> Sheet {
 }
 
 /// columns.csv
-#[must_use]
 pub fn columns(model: &Model) -> Sheet {
     let header = &[
         "questionnaire",
@@ -257,7 +250,6 @@ pub fn columns(model: &Model) -> Sheet {
 }
 
 /// participants.csv
-#[must_use]
 pub fn participants(model: &Model) -> Sheet {
     let header = &[
         "participant",
@@ -313,7 +305,6 @@ pub fn participants(model: &Model) -> Sheet {
 }
 
 /// Who is meant by which pseudonym, as CSV.
-#[must_use]
 pub fn who_is_who(model: &Model) -> String {
     let mut rows = csv::Writer::from_writer(Vec::new());
     let pairs = model.pseudonyms.iter().map(|(name, id)| [name.as_str(), id.as_str()]);
@@ -325,7 +316,6 @@ pub fn who_is_who(model: &Model) -> String {
 }
 
 /// attrition.csv
-#[must_use]
 pub fn attrition(model: &Model) -> Sheet {
     let header = &[
         "condition",
@@ -373,7 +363,6 @@ pub fn attrition(model: &Model) -> Sheet {
 }
 
 /// ledger.csv
-#[must_use]
 pub fn ledger(model: &Model) -> Sheet {
     let header = &[
         "scale",
@@ -424,9 +413,6 @@ pub fn ledger(model: &Model) -> Sheet {
 }
 
 /// checks.csv: all findings, table by table. The model's own spools are emptied by it.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn checks(path: &Path, model: Model) -> std::io::Result<Written> {
     let mut file = AtomicFile::create(path, SHARED)?;
     file.write_all(HEADER.join(",").as_bytes())?;

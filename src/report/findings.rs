@@ -30,7 +30,6 @@ pub struct Finding {
 }
 
 /// What a rule is called, what it finds, how grave that is.
-#[must_use]
 pub fn rule(name: &str) -> (&'static str, &'static str, Severity) {
     match (catalogue::rule(name), catalogue::mark(name)) {
         (Some(rule), _) => (rule.word, rule.finds, rule.severity),
@@ -49,15 +48,12 @@ pub struct Findings {
 
 impl Findings {
     /// What does not fit into memory goes to a file without name in `folder`.
-    #[must_use]
     pub fn new(folder: &Path) -> Self {
         let spool = tempfile::spooled_tempfile_in(SPOOL, folder);
         let rows = csv::WriterBuilder::new().buffer_capacity(1 << 12).from_writer(spool);
         Self { rows, counts: BTreeMap::new(), shown: Vec::new() }
     }
 
-    /// # Errors
-    /// Whatever the file system says.
     pub fn add(&mut self, finding: &checks::Finding<'_>) -> io::Result<()> {
         self.rows.write_record([
             finding.rule,
@@ -90,9 +86,6 @@ impl Findings {
     }
 
     /// Appends all findings as CSV.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn append_to(self, out: &mut impl Write) -> io::Result<()> {
         let mut spool = self.rows.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
         spool.seek(SeekFrom::Start(0))?;
@@ -100,7 +93,6 @@ impl Findings {
         Ok(())
     }
 
-    #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().filter(|(rule, _)| *rule != "R12").map(|(_, count)| count).sum()
     }

@@ -22,7 +22,6 @@ pub enum Standing {
 }
 
 impl Standing {
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::NotStarted => "not started",
@@ -70,13 +69,11 @@ pub struct Journey {
 }
 
 impl Journey {
-    #[must_use]
     pub fn missing(&self) -> u64 {
         self.due - self.done
     }
 
     /// Of the missing: neither logged nor there.
-    #[must_use]
     pub fn skipped(&self) -> u64 {
         self.missing() - self.lost
     }
@@ -91,7 +88,6 @@ pub struct Presence {
 }
 
 impl Presence {
-    #[must_use]
     pub fn missing(self) -> u64 {
         self.due - self.done
     }
@@ -121,7 +117,6 @@ pub struct Following<'f> {
 
 impl Following<'_> {
     /// Follows everyone.
-    #[must_use]
     pub fn all(&self) -> Journeys {
         let mut order: Vec<(u64, String, u32)> = self
             .deeds

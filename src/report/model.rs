@@ -17,7 +17,7 @@ use crate::report::people::Deeds;
 use crate::report::reading::{self, Everyone, Reading};
 use crate::report::tally::Tally;
 use crate::report::trajectory::{self, Scored};
-use crate::study::discretion::{Discretion, Pseudonyms};
+use crate::study::disclosure_control::{Discretion, Pseudonyms};
 use crate::study::name::ScaleName;
 use crate::study::people::Override;
 use crate::study::roster::Roster;
@@ -89,7 +89,6 @@ pub(crate) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Unreadable + '_ {
 }
 
 /// The scale that a table is of.
-#[must_use]
 pub fn scale_name(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -99,9 +98,6 @@ pub(crate) fn definition<'s>(study: &'s Study, path: &Path) -> Option<&'s Scale>
 }
 
 /// Computes everything. Tables are read in parallel, each once, row by row.
-///
-/// # Errors
-/// The file that cannot be read, and why.
 pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let Sources { server, study, folder, .. } = *sources;
     let slots = Slots::new(study);
@@ -191,13 +187,11 @@ fn log_places(slots: &Slots, deeds: &Deeds, roster: &Roster) -> BTreeMap<String,
 }
 
 impl Model {
-    #[must_use]
     pub fn table(&self, scale: &str) -> Option<&Tally> {
         self.tables.binary_search_by(|table| table.scale.as_str().cmp(scale)).ok().map(|place| &self.tables[place])
     }
 
     /// Of the schedule's slots with this scale, optionally of one session.
-    #[must_use]
     pub fn presence(&self, scale: &str, session: Option<usize>) -> Presence {
         let slots = self.slots.all.iter().zip(&self.journeys.by_slot);
         slots
@@ -220,14 +214,12 @@ impl Model {
     }
 
     /// Findings other than declared codes for "no answer".
-    #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().filter(|(rule, _)| *rule != "R12").map(|(_, count)| count).sum()
     }
 }
 
 /// `part` of `whole` in percent with one digit; empty when there is no whole.
-#[must_use]
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { String::new() } else { format!("{:.1}", part as f64 * 100.0 / whole as f64) }
 }

@@ -8,7 +8,6 @@ use crate::study::scale::{MissingCode, Study};
 const PROFILES: &str = "https://datapackage.org/profiles/2.0";
 
 /// The package of one server's tables and their codebook.
-#[must_use]
 pub fn package(server: &str, study: &Study, tables: &[Described]) -> Value {
     let columns = HEADER.iter().map(|name| {
         let kind = if matches!(*name, "least" | "most") { Type::Number } else { Type::Text };

@@ -96,34 +96,28 @@ impl Deeds {
     }
 
     /// Everyone who did anything or is in the roster.
-    #[must_use]
     pub fn numbers(&self, roster: &Roster) -> std::ops::Range<u32> {
         0..u32::try_from(roster.people.len() + self.strangers.len()).unwrap_or(u32::MAX)
     }
 
-    #[must_use]
     pub fn stranger(&self, roster: &Roster, number: u32) -> Option<&str> {
         let place = (number as usize).checked_sub(roster.people.len())?;
         self.strangers.get(place).map(String::as_str)
     }
 
-    #[must_use]
     pub fn given(&self, slot: usize, person: u32) -> u8 {
         self.given.get(slot, person)
     }
 
-    #[must_use]
     pub fn logged(&self, slot: usize, person: u32) -> u8 {
         self.logged.get(slot, person)
     }
 
-    #[must_use]
     pub fn completed(&self, session: usize, person: u32) -> bool {
         self.completed.get(session, person)
     }
 
     /// When someone was first in a session: `None` never, `Some(None)` at an unknown moment.
-    #[must_use]
     pub fn reached(&self, session: usize, person: u32) -> Option<Option<i64>> {
         match self.reached.get(session, person) {
             0 => None,
@@ -133,7 +127,6 @@ impl Deeds {
     }
 
     /// The furthest session and, within it, the last slot that someone filled.
-    #[must_use]
     pub fn position(&self, slots: &Slots, person: u32) -> Option<(usize, Option<usize>)> {
         let session = (0..slots.sessions.len()).rev().find(|session| self.reached(*session, person).is_some())?;
         let last = slots.all.iter().enumerate().rev().find(|(slot, defined)| {

@@ -16,11 +16,11 @@ use crate::report::tally::{Hashed, Pass, Setting, Tally};
 use crate::study::checks::Seen;
 use crate::study::checks::log::{Diary, Log};
 use crate::study::checks::table::{Context, Examination, Examined};
-use crate::study::discretion::Pseudonyms;
-use crate::study::record::Records;
+use crate::study::disclosure_control::Pseudonyms;
 use crate::study::roster::{Roster, is_own_table};
 use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
+use crate::table::record::Records;
 
 /// Who takes part: what every other table is held against.
 pub struct Everyone<'s> {
@@ -44,16 +44,12 @@ pub struct Reading {
 
 impl<'s> Everyone<'s> {
     /// What findings in a table of this kind must not tell.
-    #[must_use]
     pub fn veil(&self, kind: Option<ScaleKind>) -> Option<Veil<'_>> {
         let people_table = kind == Some(ScaleKind::Participants);
         self.pseudonyms.as_ref().map(|names| Veil { names, people_table })
     }
 
     /// Reads the participants' tables and the study's own.
-    ///
-    /// # Errors
-    /// The file that cannot be read, and why.
     pub fn read(sources: &'s Sources<'_>) -> Result<Self, Unreadable> {
         let defined = |path: &Path| definition(sources.study, path).map(|scale| scale.kind);
         let is = |path: &Path, kind: ScaleKind, name: &str| match defined(path) {

@@ -19,7 +19,6 @@ pub struct Bins {
 }
 
 impl Bins {
-    #[must_use]
     pub fn new((least, most): (f64, f64)) -> Self {
         let whole = most - least < OPTIONS && least.fract() == 0.0 && most.fract() == 0.0;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most eleven
@@ -33,7 +32,6 @@ impl Bins {
     }
 
     /// Of each bin, from the least on.
-    #[must_use]
     pub fn names(&self) -> Vec<String> {
         let name = |place| {
             if self.whole {
@@ -54,7 +52,6 @@ impl Bins {
 }
 
 /// How often each answer was given, then what stands beside the range: together all entries that were asked.
-#[must_use]
 pub fn spread(column: &ColumnStat, bins: Bins) -> Vec<u64> {
     let mut counts = vec![0; bins.count as usize];
     for (value, times) in &column.values {

@@ -11,10 +11,10 @@ use crate::report::people::Deeds;
 use crate::study::checks::table::Stamp;
 use crate::study::each::Each;
 use crate::study::moment::{self, Moment};
-use crate::study::record::Record;
 use crate::study::roster::{Roster, is_own_table};
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
 use crate::study::schedule::Slots;
+use crate::table::record::Record;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 
 /// Columns that are no answers.
@@ -50,17 +50,14 @@ pub struct Tally {
 }
 
 impl Tally {
-    #[must_use]
     pub fn cells(&self) -> u64 {
         self.columns.iter().map(ColumnStat::asked).sum()
     }
 
-    #[must_use]
     pub fn missing(&self) -> u64 {
         self.columns.iter().map(ColumnStat::missing).sum()
     }
 
-    #[must_use]
     pub fn out_of_range(&self) -> u64 {
         self.columns.iter().map(|column| column.out_of_range).sum()
     }
@@ -82,14 +79,11 @@ pub struct Hashed {
 }
 
 impl Hashed {
-    /// # Errors
-    /// Whatever the file system says.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: File::open(path)?, hasher: blake3::Hasher::new() })
     }
 
     /// The hash of a table that was read to its end.
-    #[must_use]
     pub fn hash(&self) -> blake3::Hash {
         self.hasher.finalize()
     }
@@ -115,7 +109,6 @@ pub struct Places {
 }
 
 impl Places {
-    #[must_use]
     pub fn new(header: &[String]) -> Self {
         let of = |names: &[&str]| columns(header, names);
         Self {
@@ -131,7 +124,6 @@ impl Places {
 }
 
 /// Where these columns stand, as far as the table has them.
-#[must_use]
 pub fn columns(header: &[String], names: &[&str]) -> Vec<usize> {
     names.iter().filter_map(|name| header.iter().position(|column| column == *name)).collect()
 }
@@ -213,7 +205,6 @@ impl Key {
 }
 
 impl<'s> Pass<'s> {
-    #[must_use]
     pub fn new(setting: Setting<'s>, header: &'s [String]) -> Self {
         let Setting { scale, defined, .. } = setting;
         let known = defined.filter(|scale| !scale.columns.is_empty());
@@ -388,7 +379,6 @@ impl<'s> Pass<'s> {
     }
 
     /// The numbers, with the hash of the table's file.
-    #[must_use]
     pub fn finish(mut self, hash: blake3::Hash) -> (Tally, Deeds) {
         self.day_ends();
         self.file_ends();

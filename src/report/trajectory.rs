@@ -9,8 +9,8 @@ use rustc_hash::FxHashSet;
 use crate::report::tally::{Hashed, Places};
 use crate::study::cell::decimal;
 use crate::study::labels::Labels;
-use crate::study::record::Records;
 use crate::study::schedule::Slots;
+use crate::table::record::Records;
 
 /// One score of one scale.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,9 +44,6 @@ pub struct Scored {
 }
 
 /// Reads a scored table; answers of test accounts are left out.
-///
-/// # Errors
-/// Whatever the file system or the CSV says.
 pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> io::Result<Scored> {
     let mut file = Hashed::open(path)?;
     let mut records = Records::new(&mut file)?;

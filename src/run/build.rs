@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::config::Project;
-use crate::logging;
+use crate::disk::atomic;
 use crate::pages;
-use crate::pool::atomic;
 use crate::pool::paths::ServerFolder;
 use crate::run::events::{Event, EventWriter, RunOutcome, run_id};
 use crate::run::home::{home, runs_folder};
 use crate::run::lock::{Lock, Refused};
+use crate::run::logs;
 use crate::run::request::Request;
 use crate::run::schedule::Scheduler;
 use crate::run::signals::Signals;
@@ -87,7 +87,7 @@ pub fn carry_out(project: &Project, tasks: &Tasks, request: &Request, lock: &Loc
     let id = run_id();
     let events = EventWriter::new(&id, &runs, request.json).map_err(|error| Refusal::Io(runs.clone(), error))?;
     let mut teller = Teller::new(events, request);
-    let log = logging::start(&pool, &project.pipeline.logs, request.log_json);
+    let log = logs::start(&pool, &project.pipeline.logs, request.log_json);
     let span = tracing::info_span!("run", run = %id).entered();
     if let Err(error) = &log {
         teller.note(&format!("no log is written, {}: {error}", pool.join("logs").display()));
@@ -114,7 +114,7 @@ pub fn carry_out(project: &Project, tasks: &Tasks, request: &Request, lock: &Loc
     alarm::tell(project, &mut scheduler, &mut summary);
     scheduler.finish(&mut summary).map_err(failed)?;
     drop(span);
-    if let Some(trouble) = log.as_ref().ok().and_then(logging::Guard::trouble) {
+    if let Some(trouble) = log.as_ref().ok().and_then(logs::Guard::trouble) {
         scheduler.teller.note(&format!("lines of the log are lost: {trouble}"));
     }
     if let Some(path) = &request.trace {

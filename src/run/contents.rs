@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::disk::atomic;
+use crate::disk::content::Content;
+use crate::disk::stamp;
+use crate::disk::stamp::{Seen, Stamp};
 use crate::plan::staleness::Contents;
-use crate::pool::atomic;
 use crate::run::folders::Folders;
-use crate::state::{Content, Name, Seen, Stamp, Store, stamp};
+use crate::state::{Name, Store};
 
 /// Contents by name; only what was looked at is known.
 #[derive(Debug, Default)]
@@ -50,9 +53,6 @@ impl Snapshot {
     }
 
     /// Takes over what [`observe`] has just found of the wanted files; the others may be different when they are needed.
-    ///
-    /// # Errors
-    /// A failed write of the state.
     pub fn accept(&mut self, glanced: Vec<(Name, Looked)>, wanted: &[Name], store: &mut Store) -> io::Result<()> {
         if glanced.is_empty() {
             return Ok(());
@@ -75,9 +75,6 @@ impl Snapshot {
     }
 
     /// Looks again at files that a task has just written; `known` are the hashes the writers told.
-    ///
-    /// # Errors
-    /// A failed write of the state.
     pub fn refresh(
         &mut self,
         root: &Path,

@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
+use crate::counts::Counts;
+use crate::failure::FailureKind;
 use crate::output;
 use crate::plan::reason::ReasonRecord;
-use crate::task::{Counts, FailureKind, Warning};
+use crate::task::Warning;
 
 /// How an instance ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -29,12 +31,10 @@ pub enum Outcome {
 
 impl Outcome {
     /// Failed, or could not run for a failure elsewhere.
-    #[must_use]
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Failed | Self::Blocked | Self::Interrupted)
     }
 
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Built => "built",
@@ -144,8 +144,6 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// # Errors
-    /// When the run's log cannot be made.
     pub fn new(run: &str, folder: &Path, stdout: bool) -> io::Result<Self> {
         let path = folder.join(format!("{run}.jsonl"));
         let log = OpenOptions::new().create_new(true).append(true).mode(0o600).open(path)?;
@@ -167,7 +165,6 @@ impl EventWriter {
 }
 
 /// A new run's name: sorts by time, and two of one moment differ.
-#[must_use]
 pub fn run_id() -> String {
     static RUNS: AtomicU32 = AtomicU32::new(0);
     let number = RUNS.fetch_add(1, Ordering::Relaxed);

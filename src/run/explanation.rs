@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use petgraph::graph::NodeIndex;
 
+use crate::counts::Count;
 use crate::plan::{Graph, Reason};
 use crate::state::{Name, Names};
-use crate::task::{Count, Done};
+use crate::task::Done;
 
 /// The first causes of what was built in this run.
 #[derive(Debug, Default)]
@@ -40,14 +41,12 @@ impl Causes {
     }
 
     /// What of this run stands behind the first of these reasons that has such a cause.
-    #[must_use]
     pub fn behind(&self, reasons: &[Reason]) -> Option<&str> {
         let maker = reasons.iter().filter_map(Reason::path).find_map(|path| self.makers.get(&path))?;
         self.of.get(maker).map(String::as_str)
     }
 
     /// One line: the first reason, how many more there are, and the root cause.
-    #[must_use]
     pub fn line(&self, reasons: &[Reason], names: &Names) -> String {
         // What a file did says more than that a setback or `-B` preceded it.
         let first = reasons.iter().find(|reason| reason.path().is_some()).or(reasons.first());

@@ -13,20 +13,17 @@ use crate::study::name::{ScaleName, ServerName};
 use crate::task::{DateFacts, Facts, ScaleFacts, ServerFacts};
 
 /// Looks at the folders of all servers.
-#[must_use]
 pub fn look(project: &Project) -> Facts {
     let servers = project.servers.iter().map(|(name, server)| (name.clone(), look_at(project, server))).collect();
     Facts { servers }
 }
 
 /// A path as the state and the messages write it.
-#[must_use]
 pub fn project_path(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 /// Looks at one server's folders.
-#[must_use]
 pub fn look_at(project: &Project, server: &Server) -> ServerFacts {
     let folder = ServerFolder::new(&server.path);
     let mut scales: BTreeMap<ScaleName, ScaleFacts> = BTreeMap::new();
@@ -111,7 +108,6 @@ pub fn look_again(project: &Project, name: &ServerName, facts: &mut Facts) {
 }
 
 /// Milliseconds since 1970, UTC.
-#[must_use]
 pub fn now() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }

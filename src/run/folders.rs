@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::state::Stamp;
+use crate::disk::stamp::Stamp;
 
 /// Fewer files than this in one folder are looked at by their whole path.
 const MANY: usize = 64;
@@ -55,9 +55,6 @@ impl<'t> Folders<'t> {
     }
 
     /// How one of these files looks; `None` when there is no such file.
-    ///
-    /// # Errors
-    /// As [`Stamp::of`].
     pub fn stamp(&self, path: &str) -> io::Result<Option<Stamp>> {
         let (folder, name) = split(path);
         match self.known.get(folder) {

@@ -9,9 +9,11 @@ use std::time::Duration;
 use petgraph::graph::NodeIndex;
 
 use crate::config::pipeline::Action;
+use crate::failure::Failure;
 use crate::plan::expand::{Phase, keys_of, target_name};
 use crate::plan::target::{nearest, servers_to_ask};
 use crate::plan::{Dependency, Selection};
+use crate::retry::RetryPolicy;
 use crate::run::contents::observe;
 use crate::run::facts;
 use crate::run::schedule::{Scheduler, State};
@@ -19,7 +21,7 @@ use crate::run::worker::Message;
 use crate::state::Name;
 use crate::study::listing::Listed;
 use crate::study::name::ServerName;
-use crate::task::{Failure, Patience, Warning};
+use crate::task::Warning;
 
 /// How far a server is.
 #[derive(Debug, Default)]
@@ -44,9 +46,9 @@ impl<'r> Scheduler<'r> {
             if self.must_be_asked(&server) {
                 self.asking.insert(server.clone());
                 let (tasks, cancel, sender) = (self.tasks, self.cancel.clone(), sender.clone());
-                let patience = self.export_patience();
+                let policy = self.export_patience();
                 scope.spawn(move || {
-                    let (result, warnings) = tasks.list(&server, patience, &cancel);
+                    let (result, warnings) = tasks.list(&server, policy, &cancel);
                     // The receiver lives as long as any thread.
                     let _ = sender.send(Message::Listed { server, result, warnings });
                 });
@@ -84,9 +86,9 @@ impl<'r> Scheduler<'r> {
         !known
     }
 
-    fn export_patience(&self) -> Patience {
+    fn export_patience(&self) -> RetryPolicy {
         let export = self.project.pipeline.tasks.iter().find(|task| task.action == Action::Export);
-        export.map_or(Patience { retries: 3, timeout: Duration::from_secs(120) }, |task| Patience {
+        export.map_or(RetryPolicy { retries: 3, timeout: Duration::from_secs(120) }, |task| RetryPolicy {
             retries: task.retries,
             timeout: task.timeout,
         })

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::Project;
 use crate::config::pipeline::Action;
 use crate::config::servers::Server;
+use crate::disk::atomic;
 use crate::pool::index::Index;
+use crate::pool::ledger;
 use crate::pool::paths::{ServerFolder, raw_name};
-use crate::pool::{atomic, ledger};
 use crate::state::Store;
 
 /// Entries that wait on a server for so long are an alarm, though every export goes well: above its limit it stops
@@ -77,13 +78,10 @@ fn place(home: &Path) -> PathBuf {
 
 impl Pulses {
     /// A damaged file is forgotten: the next run begins it anew.
-    #[must_use]
     pub fn load(home: &Path) -> Self {
         fs::read(place(home)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// # Errors
-    /// Whatever the file system says.
     pub fn store(&self, home: &Path) -> io::Result<()> {
         let bytes = serde_json::to_vec(&Self { v: 1, ..self.clone() })?;
         atomic::write(&place(home), atomic::PRIVATE, &bytes).map(drop)
@@ -122,9 +120,6 @@ pub struct Failing {
 }
 
 /// Looks at every server's folder and at what was recorded; writes nothing and asks nobody.
-///
-/// # Errors
-/// When a folder that is there cannot be read.
 pub fn look(project: &Project, store: &Store, pulses: &Pulses) -> io::Result<Vec<Health>> {
     let mut failures = failures(project, store);
     let one = |server: &Server| {

@@ -4,21 +4,19 @@
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::look::STYLE;
 use crate::run::health::Health;
+use crate::style::STYLE;
 
 /// Where the footer begins.
 const FOOTER: &str = "<footer>";
 
 /// True when two pages say the same of the exports, whichever runs wrote them.
-#[must_use]
 pub fn says_the_same(page: &str, other: &str) -> bool {
     let said = |page: &str| page.split_once(FOOTER).map(|(said, _)| said.to_owned());
     said(page).is_some_and(|one| Some(one) == said(other))
 }
 
 /// The page as this run sees it.
-#[must_use]
 pub fn render(all: &[Health], run: &str) -> String {
     html! {
         (DOCTYPE)

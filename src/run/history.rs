@@ -11,9 +11,6 @@ use serde_json::Value;
 const TAIL: u64 = 4 << 10;
 
 /// The names of all runs, oldest first.
-///
-/// # Errors
-/// Whatever the file system says, except that there were no runs yet.
 pub fn runs(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -27,7 +24,6 @@ pub fn runs(folder: &Path) -> io::Result<Vec<String>> {
 }
 
 /// The run that a person means by a name or its unambiguous beginning.
-#[must_use]
 pub fn resolve<'r>(runs: &'r [String], wanted: &str) -> Option<&'r str> {
     let mut found = runs.iter().filter(|run| run.starts_with(wanted));
     match (runs.iter().find(|run| *run == wanted), found.next(), found.next()) {
@@ -39,9 +35,6 @@ pub fn resolve<'r>(runs: &'r [String], wanted: &str) -> Option<&'r str> {
 
 /// The first and the last event of a run: what it was asked for and how it ended. The last is another than
 /// `run_finished` where the run was killed.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn ends(folder: &Path, run: &str) -> io::Result<[Value; 2]> {
     let mut file = File::open(folder.join(format!("{run}.jsonl")))?;
     let mut first = String::new();
@@ -65,9 +58,6 @@ pub fn ends(folder: &Path, run: &str) -> io::Result<[Value; 2]> {
 }
 
 /// The events of a run. A last line that a killed run left half is left out.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn events(folder: &Path, run: &str) -> io::Result<Vec<Value>> {
     let file = BufReader::new(File::open(folder.join(format!("{run}.jsonl")))?);
     let lines: Vec<String> = file.lines().collect::<Result<_, _>>()?;

@@ -7,21 +7,16 @@ use crate::config::Project;
 use crate::state::Store;
 
 /// Where a project keeps its state.
-#[must_use]
 pub fn home(project: &Project) -> PathBuf {
     project.pipeline.root.join(".mtdata")
 }
 
 /// Where the logs of past runs are.
-#[must_use]
 pub fn runs_folder(project: &Project) -> PathBuf {
     home(project).join("runs")
 }
 
 /// Reads the state without a lock; for commands that only look.
-///
-/// # Errors
-/// When it is there and cannot be read.
 pub fn read_state(project: &Project) -> io::Result<Store> {
     Store::read(&home(project).join("state"))
 }

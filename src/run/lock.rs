@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::pool::place;
+use crate::disk::file_system;
 
 /// All locks, held until dropped.
 #[derive(Debug)]
@@ -31,9 +31,6 @@ pub enum Refused {
 
 impl Lock {
     /// Takes the locks, waiting at most so long for another run to end.
-    ///
-    /// # Errors
-    /// [`Refused`].
     pub fn take<'f>(
         paths: &[PathBuf],
         folders: impl Iterator<Item = &'f Path>,
@@ -79,7 +76,7 @@ fn take_one(path: &Path, start: Instant, wait: Duration) -> Result<(File, bool),
     let mut left = String::new();
     file.read_to_string(&mut left).map_err(failed)?;
     let here = hostname::get().unwrap_or_default().to_string_lossy().into_owned();
-    if place::network(path).is_some() && is_of_another(&left, &here) {
+    if file_system::network(path).is_some() && is_of_another(&left, &here) {
         return Err(Refused::Elsewhere(path.to_owned(), left.trim().to_owned()));
     }
     let since = chrono::Local::now().format("%Y-%m-%d %H:%M:%S");

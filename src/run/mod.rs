@@ -13,6 +13,7 @@ pub mod health_page;
 pub mod history;
 pub mod home;
 pub mod lock;
+pub mod logs;
 pub mod preview;
 pub mod progress;
 pub mod prune;

@@ -27,9 +27,6 @@ pub struct Preview<'p> {
 }
 
 /// Looks at everything that the targets select.
-///
-/// # Errors
-/// When the state cannot be read.
 pub fn preview<'p>(
     project: &'p Project,
     tasks: &'p Tasks,
@@ -67,19 +64,16 @@ pub fn preview<'p>(
 }
 
 impl Preview<'_> {
-    #[must_use]
     pub fn name(&self, node: NodeIndex) -> &str {
         self.store.names.text(self.graph.nodes[node].target)
     }
 
     /// The instance of this name.
-    #[must_use]
     pub fn find(&self, target: &str) -> Option<NodeIndex> {
         self.outlook.order.iter().copied().find(|&node| self.name(node) == target)
     }
 
     /// The instance that makes this file.
-    #[must_use]
     pub fn maker(&self, path: &str) -> Option<NodeIndex> {
         let path = self.store.names.find(path)?;
         let makes = |node: &&NodeIndex| self.graph.nodes[**node].outputs.iter().any(|(output, _)| *output == path);
@@ -87,7 +81,6 @@ impl Preview<'_> {
     }
 
     /// Files that a former instance made and no present one does, with the target that made them.
-    #[must_use]
     pub fn orphans(&self, project: &Project) -> Vec<(Name, Vec<Name>)> {
         let present: BTreeSet<Name> = self.graph.nodes.node_weights().map(|instance| instance.target).collect();
         let made: BTreeSet<Name> = self
@@ -113,7 +106,6 @@ impl Preview<'_> {
 }
 
 /// Every target there is, servers that are not ready included.
-#[must_use]
 pub fn all_targets(project: &Project) -> Vec<Target> {
     let mut targets = Vec::new();
     for task in &project.pipeline.tasks {

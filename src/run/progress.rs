@@ -24,7 +24,6 @@ struct Running {
 }
 
 impl Progress {
-    #[must_use]
     pub fn new(shown: bool) -> Self {
         let bar = shown.then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
@@ -40,7 +39,6 @@ impl Progress {
         Self { bar, running: BTreeMap::new(), asking: 0 }
     }
 
-    #[must_use]
     pub fn is_shown(&self) -> bool {
         self.bar.is_some()
     }

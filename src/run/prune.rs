@@ -1,12 +1,12 @@
 //! Outputs of targets that are no longer there: removed only when asked, and only if they are what mtdata left.
 
 use crate::config::Project;
+use crate::disk::atomic;
+use crate::disk::content::Content;
 use crate::plan::staleness::Contents;
-use crate::pool::atomic;
 use crate::run::contents::Snapshot;
 use crate::run::preview::{all_targets, preview};
 use crate::run::schedule::Scheduler;
-use crate::state::Content;
 
 /// Removes them and forgets their targets. A file that was changed since is kept, and said so.
 pub fn remove(project: &Project, run: &mut Scheduler<'_>) {

@@ -36,7 +36,6 @@ pub struct Started {
 
 impl<'p> Queues<'p> {
     /// `rest`: how many run at once of those without a group.
-    #[must_use]
     pub fn new(limits: &'p BTreeMap<String, usize>, rest: usize) -> Self {
         let groups = limits.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
         let all = limits.values().copied().chain([rest]).map(Queue::new).collect();

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::config::Project;
 use crate::config::pipeline::Action;
 use crate::config::servers::Server;
+use crate::disk::content::Content;
 use crate::plan::Target;
 use crate::pool::audit::{Audit, Witness};
 use crate::pool::history::History;
@@ -28,7 +29,7 @@ use crate::run::recovery::patient::Patient;
 use crate::run::request::{Loudness, Request};
 use crate::run::summary::{Refusal, Summary};
 use crate::run::verification::differences;
-use crate::state::{Content, Store};
+use crate::state::Store;
 use crate::study::name::{ScaleName, ServerName};
 use crate::tasks::Tasks;
 
@@ -51,9 +52,6 @@ pub struct Outcome {
 }
 
 /// Every scale that a server's folder has any trace of.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn known_scales(project: &Project, server: &Server) -> io::Result<BTreeSet<ScaleName>> {
     let folder = ServerFolder::new(&server.path);
     let mut scales: BTreeSet<ScaleName> = facts::look_at(project, server).scales.into_keys().collect();

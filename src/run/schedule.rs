@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use petgraph::graph::NodeIndex;
 
 use crate::alert::Trouble;
+use crate::cancel::Cancel;
 use crate::config::Project;
+use crate::counts::Counts;
 use crate::plan::staleness::{Memory, Rhythm, judge};
 use crate::plan::{Dependency, Graph, Reason, Selection};
+use crate::retry::RetryPolicy;
 use crate::run::contents::Snapshot;
 use crate::run::events::{Event, Outcome, RunOutcome};
 use crate::run::explanation::Causes;
@@ -28,7 +31,7 @@ use crate::run::trace::Trace;
 use crate::run::worker::{Hands, Job, Message};
 use crate::state::{Name, Store};
 use crate::study::name::ServerName;
-use crate::task::{Axes, Cancel, Counts, Facts, Output, Patience, Warning};
+use crate::task::{Axes, Facts, Output, Warning};
 use crate::tasks::Tasks;
 
 /// How long running tasks may go on after Ctrl-C.
@@ -340,7 +343,7 @@ impl<'r> Scheduler<'r> {
                 .map(|(path, required)| Output { path: Arc::from(names.text(*path)), required: *required })
                 .collect(),
             facts: Arc::clone(&self.facts),
-            patience: Patience { retries: spec.retries, timeout: spec.timeout },
+            policy: RetryPolicy { retries: spec.retries, timeout: spec.timeout },
             cancel: self.cancel.clone(),
         };
         let reason = match &self.states[node.index()] {

@@ -13,7 +13,6 @@ use crate::pool::paths::ServerFolder;
 /// their folder as they are made; this sets it first, and again when servers.toml names another.
 ///
 /// A sentence for each server where that did not work: fewer people then read, and nothing else is wrong.
-#[must_use]
 pub fn share(project: &Project) -> Vec<String> {
     let mut troubles = Vec::new();
     for server in project.servers.values() {
@@ -29,7 +28,6 @@ pub fn share(project: &Project) -> Vec<String> {
 }
 
 /// What is wrong with a server's group, and what to do; `None` when it has one that reads, or none.
-#[must_use]
 pub fn obstacle(server: &Server) -> Option<String> {
     let name = server.group.as_ref()?;
     let id = match group(name) {

@@ -21,9 +21,6 @@ pub enum Stop {
 
 impl Signals {
     /// From now on both signals are only noted; a second one ends the process.
-    ///
-    /// # Errors
-    /// When the handlers cannot be set.
     pub fn watch() -> io::Result<Self> {
         let signals = Self::default();
         for (signal, code) in [(SIGINT, 130), (SIGTERM, 143)] {
@@ -37,7 +34,6 @@ impl Signals {
         Ok(signals)
     }
 
-    #[must_use]
     pub fn stop(&self) -> Option<Stop> {
         match i32::try_from(self.last.load(Ordering::Relaxed)).ok()? {
             SIGINT => Some(Stop::Interrupt),

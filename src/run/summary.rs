@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::alert::Trouble;
+use crate::counts::Counts;
 use crate::run::events::{Outcome, RunOutcome};
 use crate::run::signals::Stop;
-use crate::task::Counts;
 
 /// How a run ended, in numbers.
 #[derive(Debug, Clone)]

@@ -5,13 +5,14 @@ use std::io::IsTerminal;
 
 use indicatif::HumanCount;
 
+use crate::counts::Count;
 use crate::output::remark;
 use crate::plan::reason::ReasonRecord;
 use crate::run::events::{Event, EventWriter, Finished, Outcome};
 use crate::run::progress::Progress;
 use crate::run::request::{Loudness, Request};
 use crate::run::summary::Summary;
-use crate::task::{Count, Warning};
+use crate::task::Warning;
 
 /// The one mouth of a run.
 pub struct Teller {
@@ -26,7 +27,6 @@ pub struct Teller {
 }
 
 impl Teller {
-    #[must_use]
     pub fn new(events: EventWriter, request: &Request) -> Self {
         let bars = std::io::stderr().is_terminal() && request.loudness != Loudness::Quiet && !request.json;
         Self {
@@ -155,7 +155,6 @@ fn because(reason: &str) -> String {
 }
 
 /// Reasons for the log, capped: a thousand changed days are one story.
-#[must_use]
 pub fn capped(reasons: &[crate::plan::Reason], names: &crate::state::Names) -> Vec<ReasonRecord> {
     reasons.iter().take(20).map(|reason| ReasonRecord::new(reason, names)).collect()
 }

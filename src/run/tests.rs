@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use crate::config::Project;
 use crate::config::error::Source;
 use crate::config::pipeline::{Action, AlertLevel, CommandSpec, DataPaths, EachAxes, LogSettings, Pipeline, TaskSpec};
+use crate::failure::Failure;
 use crate::plan::{Standing, Target};
 use crate::run::build::build;
 use crate::run::events::Outcome;
@@ -19,7 +20,7 @@ use crate::run::home::runs_folder;
 use crate::run::preview::preview;
 use crate::run::request::{Loudness, Request};
 use crate::run::summary::Summary;
-use crate::task::{Axes, Declaration, Done, Facts, Failure, Task, Work};
+use crate::task::{Axes, Declaration, Done, Facts, Task, Work};
 use crate::tasks::Tasks;
 
 mod scales;

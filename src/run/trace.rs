@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::pool::atomic;
+use crate::disk::atomic;
 
 /// The spans of a run.
 #[derive(Debug)]
@@ -18,7 +18,6 @@ pub struct Trace {
 }
 
 impl Trace {
-    #[must_use]
     pub fn new(start: Instant) -> Self {
         Self { start, events: Vec::new(), rows: Vec::new() }
     }
@@ -38,8 +37,6 @@ impl Trace {
         );
     }
 
-    /// # Errors
-    /// Whatever the file system says.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut file = atomic::AtomicFile::create(path, atomic::SHARED)?;
         serde_json::to_writer(&mut file, &json!({"displayTimeUnit": "ms", "traceEvents": self.events}))?;

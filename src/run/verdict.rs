@@ -7,15 +7,19 @@ use petgraph::graph::NodeIndex;
 
 use crate::alert::Trouble;
 use crate::config::pipeline::{Action, AlertLevel};
+use crate::counts::{Count, Counts};
+use crate::disk::content::Content;
+use crate::disk::stamp::Stamp;
+use crate::failure::{Failure, FailureKind};
 use crate::plan::staleness::Contents;
 use crate::plan::{Instance, Reason};
 use crate::run::events::{FailureRecord, FileRecord, Finished, Outcome};
 use crate::run::facts::{now, project_path};
 use crate::run::schedule::{Scheduler, State};
 use crate::run::teller::capped;
-use crate::state::{Content, Manifest, Name, Setback, Stamp};
+use crate::state::{Manifest, Name, Setback};
 use crate::study::name::ServerName;
-use crate::task::{Count, Counts, Done, Failure, FailureKind, Warning};
+use crate::task::{Done, Warning};
 
 impl Scheduler<'_> {
     fn text(&self, name: Name) -> Arc<str> {

@@ -7,13 +7,14 @@ use rayon::prelude::*;
 
 use crate::config::Project;
 use crate::config::pipeline::Action;
+use crate::disk::atomic;
+use crate::disk::content::Content;
 use crate::plan::Target;
-use crate::pool::atomic;
 use crate::pool::history::History;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::run::facts::project_path;
 use crate::run::preview::Preview;
-use crate::state::{Content, Name};
+use crate::state::Name;
 use crate::study::name::{ScaleName, ServerName};
 
 /// A file that is not what was recorded of it.
@@ -36,7 +37,6 @@ pub enum Role {
 }
 
 impl Role {
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Made => "made",
@@ -48,7 +48,6 @@ impl Role {
 
 /// All that differs of what the targets of a preview made, and of what they read (`with_inputs`); and which
 /// files were looked at. Days whose raw files are all gone have no target any more, but a record.
-#[must_use]
 pub fn differences(
     project: &Project,
     found: &Preview<'_>,
@@ -94,9 +93,6 @@ pub fn differences(
 
 /// Raw files that are not what the archive recorded when they came, of the scales and days that the targets name. What
 /// a run read since then may already be the changed file; this record is older.
-///
-/// # Errors
-/// When a record cannot be read.
 pub fn archive_differences(
     project: &Project,
     found: &Preview<'_>,

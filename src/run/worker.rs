@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use petgraph::graph::NodeIndex;
 
+use crate::cancel::Cancel;
+use crate::failure::{Failure, FailureKind};
 use crate::pages;
+use crate::retry::RetryPolicy;
 use crate::study::listing::Listed;
 use crate::study::name::ServerName;
-use crate::task::{
-    Axes, Cancel, Done, Facts, Failure, FailureKind, Output, Patience, ProjectPath, Task, Voice, Warning, Work,
-};
+use crate::task::{Axes, Done, Facts, Output, ProjectPath, Task, Voice, Warning, Work};
 
 /// What the threads tell the scheduler.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub struct Job<'r> {
     pub inputs: Vec<ProjectPath>,
     pub outputs: Vec<Output>,
     pub facts: Arc<Facts>,
-    pub patience: Patience,
+    pub policy: RetryPolicy,
     pub cancel: Cancel,
 }
 
@@ -162,7 +163,7 @@ impl Job<'_> {
             inputs: &self.inputs,
             outputs: &self.outputs,
             facts: &self.facts,
-            patience: self.patience,
+            policy: self.policy,
             cancel: &self.cancel,
             voice,
         }

@@ -18,8 +18,6 @@ pub struct Frames<R> {
 }
 
 impl<R: Read> Frames<R> {
-    /// # Errors
-    /// Whatever the file system says.
     pub fn new(mut from: R) -> io::Result<Self> {
         let mut magic = Vec::with_capacity(MAGIC.len());
         from.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic)?;
@@ -28,9 +26,6 @@ impl<R: Read> Frames<R> {
     }
 
     /// The next payload; `None` at the end of what is whole.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn next_payload(&mut self) -> io::Result<Option<&[u8]>> {
         self.payload.clear();
         self.from.by_ref().take(FRAME_HEAD as u64).read_to_end(&mut self.payload)?;
@@ -63,7 +58,6 @@ pub fn frame(payload: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The bytes of a new file.
-#[must_use]
 pub fn beginning() -> Vec<u8> {
     MAGIC.to_vec()
 }
@@ -78,9 +72,6 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the file, made if it is missing, and cuts it to its first `whole` bytes.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn open(path: &Path, whole: u64) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let mut journal = Self { path: path.to_owned(), file, length: whole };
@@ -113,18 +104,14 @@ impl Journal {
         Ok(())
     }
 
-    /// # Errors
-    /// Whatever the file system says.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 
-    #[must_use]
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -6,10 +6,9 @@ pub mod journal;
 pub mod manifest;
 pub mod names;
 pub mod record;
-pub mod stamp;
 pub mod store;
 
-pub use manifest::{Content, Manifest, Setback};
+pub use crate::disk::content::Content;
+pub use manifest::{Manifest, Setback};
 pub use names::{Fork, Name, Names};
-pub use stamp::{Seen, Stamp};
 pub use store::Store;

@@ -9,7 +9,6 @@ pub struct Name(pub(super) u32);
 
 impl Name {
     /// For tables indexed by name.
-    #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -39,30 +38,25 @@ impl Names {
         named(self.texts.get_or_intern(text))
     }
 
-    #[must_use]
     pub fn find(&self, text: &str) -> Option<Name> {
         self.texts.get(text).map(named)
     }
 
     /// # Panics
     /// For a name of other texts.
-    #[must_use]
     pub fn text(&self, name: Name) -> &str {
         self.texts.resolve(name.symbol()).expect("a name is used only with the texts that made it")
     }
 
-    #[must_use]
     pub fn len(&self) -> usize {
         self.texts.len()
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
     /// A view to which texts can be added while others read these.
-    #[must_use]
     pub fn fork(&self) -> Fork<'_> {
         Fork { base: self, fresh: Self::default() }
     }
@@ -107,7 +101,6 @@ impl Fork<'_> {
         })
     }
 
-    #[must_use]
     pub fn into_fresh(self) -> Fresh {
         Fresh { after: self.base.len(), texts: self.fresh }
     }

@@ -1,8 +1,9 @@
 //! The state's records as bytes: little-endian, lengths first, every read checked.
 
-use crate::state::manifest::{Content, Manifest, Setback};
+use crate::disk::content::Content;
+use crate::disk::stamp::{Seen, Stamp};
+use crate::state::manifest::{Manifest, Setback};
 use crate::state::names::Name;
-use crate::state::stamp::{Seen, Stamp};
 
 /// One change of the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,12 +99,10 @@ pub struct Reader<'b> {
 }
 
 impl<'b> Reader<'b> {
-    #[must_use]
     pub fn new(bytes: &'b [u8], names: usize) -> Self {
         Self { bytes, names: u32::try_from(names).unwrap_or(u32::MAX) }
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

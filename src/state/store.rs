@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use crate::pool::atomic;
+use crate::disk::atomic;
+use crate::disk::stamp::Seen;
 use crate::state::journal::{self, Frames, Journal};
 use crate::state::manifest::{Manifest, Setback};
 use crate::state::names::{Name, Names};
 use crate::state::record::{Reader, Record, encode};
-use crate::state::stamp::Seen;
 
 /// Changes are handed to the kernel at latest when so many bytes wait.
 const FLUSH: usize = 1 << 16;
@@ -37,9 +37,6 @@ pub struct Store {
 
 impl Store {
     /// Reads the state. A missing file is an empty state; damage costs what follows it, never the start.
-    ///
-    /// # Errors
-    /// When the file is there and cannot be read at all.
     pub fn read(path: &Path) -> io::Result<Self> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -99,7 +96,6 @@ impl Store {
     }
 
     /// True when a part of the file was lost and left out.
-    #[must_use]
     pub fn is_damaged(&self) -> bool {
         self.damaged
     }
@@ -110,33 +106,26 @@ impl Store {
     }
 
     /// Opens the file for the changes of this run; a damaged end is cut off now.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn open_for_writing(&mut self, path: &Path) -> io::Result<()> {
         self.journal = Some(Journal::open(path, self.whole)?);
         Ok(())
     }
 
-    #[must_use]
     pub fn seen(&self, path: Name) -> Option<&Seen> {
         self.seen.get(path.index()).and_then(Option::as_ref)
     }
 
     /// Files below a folder that some run looked at, in order.
-    #[must_use]
     pub fn seen_below(&self, folder: &str) -> Vec<Name> {
         let below = |name: &Name| self.names.text(*name).strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let seen = self.seen.iter().enumerate().filter(|(_, seen)| seen.is_some());
         seen.filter_map(|(index, _)| u32::try_from(index).ok().map(Name)).filter(below).collect()
     }
 
-    #[must_use]
     pub fn manifest(&self, target: Name) -> Option<&Manifest> {
         self.manifests.get(&target)
     }
 
-    #[must_use]
     pub fn setback(&self, target: Name) -> Option<&Setback> {
         self.setbacks.get(&target)
     }
@@ -151,15 +140,11 @@ impl Store {
         self.manifests.iter().map(|(&target, manifest)| (target, manifest))
     }
 
-    /// # Errors
-    /// Whatever the file system says.
     pub fn record_seen(&mut self, path: Name, seen: Seen) -> io::Result<()> {
         self.put_seen(path, seen);
         self.push(&Record::Seen(path, seen))
     }
 
-    /// # Errors
-    /// Whatever the file system says.
     pub fn record_done(&mut self, target: Name, manifest: Manifest) -> io::Result<()> {
         self.push(&Record::Done(target, manifest.clone()))?;
         self.setbacks.remove(&target);
@@ -167,16 +152,12 @@ impl Store {
         Ok(())
     }
 
-    /// # Errors
-    /// Whatever the file system says.
     pub fn record_failed(&mut self, target: Name, setback: Setback) -> io::Result<()> {
         self.push(&Record::Failed(target, setback.clone()))?;
         self.setbacks.insert(target, setback);
         Ok(())
     }
 
-    /// # Errors
-    /// Whatever the file system says.
     pub fn forget(&mut self, target: Name) -> io::Result<()> {
         self.push(&Record::Forgotten(target))?;
         self.manifests.remove(&target);
@@ -209,9 +190,6 @@ impl Store {
     }
 
     /// Ends the writing: flushed, and written anew when more than half of the file is superseded.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn close(&mut self) -> io::Result<()> {
         self.flush()?;
         let Some(journal) = self.journal.take() else { return Ok(()) };
@@ -298,8 +276,8 @@ impl Renamed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::manifest::Content;
-    use crate::state::stamp::Stamp;
+    use crate::disk::content::Content;
+    use crate::disk::stamp::Stamp;
 
     fn content(byte: u8) -> Content {
         Content::from_bytes([byte; 32])

@@ -10,7 +10,6 @@ pub struct NotUnicode;
 pub const KINDS: [&str; 4] = ["number", "true or false", "list", "text"];
 
 /// What a cell that is not empty looks like, by its place in [`KINDS`]; nothing is guessed from a definition.
-#[must_use]
 pub fn kind(cell: &[u8]) -> usize {
     match cell {
         // Most answers are one digit.
@@ -23,7 +22,6 @@ pub fn kind(cell: &[u8]) -> usize {
 }
 
 /// The whole number that a cell is.
-#[must_use]
 pub fn integer(cell: &[u8]) -> Option<i64> {
     match digits(cell) {
         // Nearly all are ids of a few digits.
@@ -33,7 +31,6 @@ pub fn integer(cell: &[u8]) -> Option<i64> {
 }
 
 /// The number that a cell is.
-#[must_use]
 pub fn decimal(cell: &[u8]) -> Option<f64> {
     /// Exact in 64 bits, as is every whole number of 15 digits: their quotient is the nearest number there is.
     const TENS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
@@ -65,7 +62,6 @@ fn digits(text: &[u8]) -> Option<i64> {
 }
 
 /// Whether a value is its own text, in which nothing has to be quoted: numbers and booleans, and what is absent.
-#[must_use]
 pub fn is_bare(raw: &str) -> bool {
     !matches!(raw.as_bytes().first(), Some(b'"' | b'[' | b'{' | b'n'))
 }

@@ -13,13 +13,11 @@ impl<T: Clone + Default> Each<T> {
         &mut self.0[place]
     }
 
-    #[must_use]
     pub fn get(&self, person: u32) -> T {
         self.0.get(person as usize).cloned().unwrap_or_default()
     }
 
     /// Past the highest participant.
-    #[must_use]
     pub fn end(&self) -> u32 {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
@@ -46,13 +44,11 @@ impl<T: Clone + Default> Grid<T> {
         self.0[place].at(person)
     }
 
-    #[must_use]
     pub fn get(&self, place: usize, person: u32) -> T {
         self.0.get(place).map(|each| each.get(person)).unwrap_or_default()
     }
 
     /// Past the highest participant at a place.
-    #[must_use]
     pub fn end(&self, place: usize) -> u32 {
         self.0.get(place).map_or(0, Each::end)
     }

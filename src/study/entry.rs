@@ -8,8 +8,8 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::study::glance;
-use crate::study::window::Window;
+use crate::study::fast_scan;
+use crate::study::read_buffer::Window;
 
 /// One entry as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Head {
 /// # Errors
 /// What serde says is wrong.
 pub fn id(bytes: &[u8]) -> Result<Option<i64>, serde_json::Error> {
-    if let Some((_, id)) = glance::plain(bytes).filter(|(length, _)| *length == bytes.len()) {
+    if let Some((_, id)) = fast_scan::plain(bytes).filter(|(length, _)| *length == bytes.len()) {
         return Ok(id);
     }
     let mut id = None;
@@ -86,7 +86,6 @@ pub fn id(bytes: &[u8]) -> Result<Option<i64>, serde_json::Error> {
 }
 
 /// Whether more bytes might mend what is wrong. Of a number that ends after its point or sign serde does not say so.
-#[must_use]
 pub fn is_unfinished(error: &serde_json::Error, bytes: &[u8]) -> bool {
     error.is_eof() || matches!(bytes.last(), Some(b'.' | b'e' | b'E' | b'+' | b'-'))
 }
@@ -347,7 +346,7 @@ impl<R: Read> Entries<R> {
         loop {
             let bytes = self.window.unused();
             let length = bytes.len();
-            match glance::plain(bytes).map_or_else(|| first(bytes), Ok) {
+            match fast_scan::plain(bytes).map_or_else(|| first(bytes), Ok) {
                 Ok(found) => {
                     self.state = State::Between;
                     return Ok(found);

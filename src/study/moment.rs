@@ -6,7 +6,6 @@ use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, TimeZone, Utc};
 const SERVER_OFFSET: i32 = -5 * 3600;
 
 /// A moment, with the offset it was written in.
-#[must_use]
 pub fn parse(text: &str) -> Option<DateTime<FixedOffset>> {
     if let Some((seconds, offset)) = usual(text.as_bytes(), &mut Day::default()) {
         let moment = DateTime::from_timestamp(seconds, 0)?;
@@ -16,7 +15,6 @@ pub fn parse(text: &str) -> Option<DateTime<FixedOffset>> {
 }
 
 /// A moment in milliseconds since 1970.
-#[must_use]
 pub fn millis(text: &str) -> Option<i64> {
     Moment::read(text.as_bytes()).map(|moment| moment.millis)
 }
@@ -31,7 +29,6 @@ pub struct Moment {
 }
 
 impl Moment {
-    #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
         Moments::default().read(text)
     }
@@ -45,18 +42,15 @@ impl Moment {
     }
 
     /// Where it was written, the days since 1970.
-    #[must_use]
     pub fn day(self) -> i64 {
         (self.millis + i64::from(self.offset) * 1000).div_euclid(86_400_000)
     }
 
     /// Where it was written, the date.
-    #[must_use]
     pub fn date(self) -> NaiveDate {
         day_of(self.day() * 86_400_000)
     }
 
-    #[must_use]
     pub fn with_offset(self) -> Option<DateTime<FixedOffset>> {
         Some(DateTime::from_timestamp_millis(self.millis)?.with_timezone(&FixedOffset::east_opt(self.offset)?))
     }
@@ -187,7 +181,6 @@ fn parse_any(text: &str) -> Option<DateTime<FixedOffset>> {
 pub const COLUMNS: &[&str] = &["date", "dateCompleted", "dateSent", "dateCreated", "datetime", "lastSessionDate"];
 
 /// The day of a moment, for counting.
-#[must_use]
 pub fn day_of(millis: i64) -> NaiveDate {
     DateTime::from_timestamp_millis(millis).map(|moment| moment.date_naive()).unwrap_or_default()
 }

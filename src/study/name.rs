@@ -49,7 +49,6 @@ macro_rules! name {
                 checked(name).map(Self)
             }
 
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }

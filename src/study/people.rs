@@ -38,14 +38,12 @@ pub type Overrides = Vec<Override>;
 pub type Corrections = Vec<Correction>;
 
 /// Who of a server is of the team by the participants file; the last word counts.
-#[must_use]
 pub fn accounts<'o>(overrides: &'o [Override], server: &str) -> BTreeMap<&'o str, &'o Override> {
     let holds = |one: &&Override| one.server.as_ref().is_none_or(|known| known.as_str() == server);
     overrides.iter().filter(holds).map(|one| (one.participant.as_str(), one)).collect()
 }
 
 /// The corrections of one table, by entry.
-#[must_use]
 pub fn corrections<'c>(
     all: &'c [Correction],
     server: &ServerName,

@@ -10,8 +10,8 @@ use rustc_hash::FxHashMap;
 use crate::study::checks::cells::is_true;
 use crate::study::moment;
 use crate::study::people::Override;
-use crate::study::record::{Record, Records};
 use crate::study::scale::Study;
+use crate::table::record::{Record, Records};
 
 /// One account.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +36,6 @@ pub struct Person {
 
 impl Person {
     /// True for accounts that no analysis counts.
-    #[must_use]
     pub fn is_test(&self) -> bool {
         self.listed.unwrap_or(self.team)
     }
@@ -111,7 +110,6 @@ struct OldSession {
 const OWN_TABLE: [&str; 3] = ["id", "conditioning", "currentSession"];
 
 /// True for the header of the study's own table: which condition each of its numbers has.
-#[must_use]
 pub fn is_own_table(header: &[String]) -> bool {
     OWN_TABLE.iter().all(|name| header.iter().any(|column| column == name))
 }
@@ -122,9 +120,6 @@ fn text(record: &Record<'_>, at: Option<usize>) -> String {
 
 impl Roster {
     /// Reads a participants' table.
-    ///
-    /// # Errors
-    /// Whatever the file system or the CSV says.
     pub fn read_participants(&mut self, path: &Path) -> io::Result<()> {
         self.found = true;
         let mut table = Records::new(File::open(path)?)?;
@@ -188,21 +183,16 @@ impl Roster {
     }
 
     /// An account's number.
-    #[must_use]
     pub fn number(&self, id: &[u8]) -> Option<u32> {
         self.by_id.get(id)
     }
 
     /// The account whose `study` is this: so TaskLog names its participants.
-    #[must_use]
     pub fn number_by_study(&self, study: &[u8]) -> Option<u32> {
         self.by_study.get(study)
     }
 
     /// Reads the study's own table, every version of every row: their order is the order of arrival.
-    ///
-    /// # Errors
-    /// Whatever the file system or the CSV says.
     pub fn read_conditions(&mut self, study: &Study, path: &Path) -> io::Result<()> {
         let mut table = Records::new(File::open(path)?)?;
         let (id, session, current) = (table.column("id"), table.column("currentSession"), table.column("_current"));

@@ -10,7 +10,6 @@ use crate::study::checks::Settings;
 use crate::study::name::ScaleName;
 
 /// Of what a value says, not of how it was written: enough to tell two values apart in a message.
-#[must_use]
 pub fn digest(value: &impl Debug) -> String {
     blake3::hash(format!("{value:?}").as_bytes()).to_hex()[..16].to_owned()
 }
@@ -39,13 +38,11 @@ pub struct Study {
 
 impl Study {
     /// Where a session stands in the schedule.
-    #[must_use]
     pub fn session(&self, name: &str) -> Option<usize> {
         self.sessions.iter().position(|session| session.name == name)
     }
 
     /// True for entries of this scale and session that were answered to find out who may take part.
-    #[must_use]
     pub fn is_screening(&self, scale: &str, session: &str) -> bool {
         self.screening.as_ref().is_some_and(|screening| {
             screening.scales.iter().any(|known| known.as_str() == scale)
@@ -126,7 +123,6 @@ pub enum Duplicates {
 }
 
 impl Duplicates {
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::First => "first",
@@ -165,7 +161,6 @@ pub struct Scale {
 }
 
 impl Scale {
-    #[must_use]
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
@@ -210,7 +205,6 @@ pub struct MissingCode {
 
 impl MissingCode {
     /// True where the code means this on that day; an unknown day excludes nothing.
-    #[must_use]
     pub fn holds_on(&self, date: Option<NaiveDate>) -> bool {
         date.is_none_or(|date| {
             self.since.is_none_or(|since| since <= date) && self.until.is_none_or(|until| date <= until)
@@ -227,7 +221,6 @@ pub enum MissingMeaning {
 }
 
 impl MissingMeaning {
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Declined => "declined",
@@ -312,19 +305,16 @@ impl Method {
         ("below", Self::Below),
     ];
 
-    #[must_use]
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(_, method)| *method == self).map_or("mean", |(word, _)| word)
     }
 
     /// True where `over` has to be given.
-    #[must_use]
     pub fn has_two_groups(self) -> bool {
         matches!(self, Self::RatioOfMeans | Self::DifferenceOfMeans | Self::MeanOfMeans)
     }
 
     /// True where the score is made of other scores.
-    #[must_use]
     pub fn is_of_scores(self) -> bool {
         matches!(self, Self::MeanOfScores | Self::AtLeast | Self::Above | Self::Below)
     }

@@ -23,7 +23,6 @@ pub struct Slots {
 }
 
 impl Slots {
-    #[must_use]
     pub fn new(study: &Study) -> Self {
         let mut all = Vec::new();
         for (session, defined) in study.sessions.iter().enumerate() {
@@ -47,13 +46,11 @@ impl Slots {
         }
     }
 
-    #[must_use]
     pub fn session(&self, name: &str) -> Option<usize> {
         self.sessions.iter().position(|session| session == name)
     }
 
     /// Where an entry of a scale belongs.
-    #[must_use]
     pub fn of_entry(&self, scale: &str, session: &str, tag: &str) -> Option<usize> {
         let session = self.session(session)?;
         self.all.iter().position(|slot| {
@@ -62,7 +59,6 @@ impl Slots {
     }
 
     /// Where a row of TaskLog belongs.
-    #[must_use]
     pub fn of_log(&self, session: usize, task: &str, tag: &str) -> Option<usize> {
         self.all
             .iter()
@@ -70,7 +66,6 @@ impl Slots {
     }
 
     /// True when the schedule has this scale anywhere.
-    #[must_use]
     pub fn has(&self, scale: &str) -> bool {
         self.all.iter().any(|slot| slot.scale.as_deref() == Some(scale))
     }

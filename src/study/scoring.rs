@@ -20,7 +20,6 @@ pub enum Answer {
 }
 
 /// Reads a cell of a column as its definition says it was on that day.
-#[must_use]
 pub fn answer(scale: &Scale, column: &str, cell: &str, date: Option<NaiveDate>) -> Answer {
     match scale.column(column) {
         Some(column) => Judge::new(column).judge(cell.as_bytes(), || date),
@@ -41,7 +40,6 @@ pub struct Judge {
 }
 
 impl Judge {
-    #[must_use]
     pub fn new(column: &Column) -> Self {
         let codes: Vec<_> = column.missing.iter().map(|code| (code.clone(), code.code.parse().ok())).collect();
         let dated = codes.iter().any(|(code, _)| code.since.is_some() || code.until.is_some());
@@ -53,7 +51,6 @@ impl Judge {
     }
 
     /// What a cell says; the day is asked for only where a code depends on it.
-    #[must_use]
     pub fn judge(&self, cell: &[u8], date: impl FnOnce() -> Option<NaiveDate>) -> Answer {
         match (cell, &self.digits) {
             ([], _) => Answer::Empty,
@@ -141,7 +138,6 @@ struct Item {
 impl Scorer {
     /// `place` says where a column stands in the table; items without column are as empty ones. Rules that only other
     /// rules need are computed, too: see [`Scorer::wanted`].
-    #[must_use]
     pub fn new(scale: &Scale, place: impl Fn(&str) -> Option<usize>) -> Self {
         let needed = needed(scale);
         let mut scorer = Self { judges: Vec::new(), rules: Vec::new() };
@@ -172,7 +168,6 @@ impl Scorer {
     }
 
     /// How many items a rule counts, those of the scores it is made of included.
-    #[must_use]
     pub fn items(&self, rule: usize) -> usize {
         let ready = &self.rules[rule];
         ready.items.len() + ready.over.len() + ready.of.iter().map(|other| self.items(*other)).sum::<usize>()
@@ -301,7 +296,6 @@ impl Ready {
 }
 
 /// How a rule is named beside the scores it made: `oasis_total=prorated_sum@1`.
-#[must_use]
 pub fn label(rule: &ScoreRule) -> String {
     format!("{}={}@{}", rule.name, rule.method.word(), rule.version)
 }

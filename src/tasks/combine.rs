@@ -13,17 +13,18 @@ use rayon::prelude::*;
 
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
-use crate::pool::atomic::{self, AtomicFile, SHARED};
+use crate::counts::{Count, Counts};
+use crate::disk::atomic::Written;
+use crate::disk::atomic::{self, AtomicFile, SHARED};
+use crate::failure::{Failure, FailureKind};
 use crate::pool::paths::{ServerFolder, table_name};
-use crate::pool::rows::put;
 use crate::pool::sorting::Merge;
 use crate::study::checks::cells::RowRules;
 use crate::study::name::{ScaleName, ServerName};
 use crate::study::people::{Correction, Corrections, corrections};
 use crate::study::scale::{Scale, Studies, Study, digest};
-use crate::task::{
-    Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Warning, Work, Written,
-};
+use crate::table::rows::put;
+use crate::task::{Axes, Declaration, Done, Facts, Output, Task, Warning, Work};
 use crate::tasks::combine::closed::Closed;
 use crate::tasks::combine::entries::{FirstSeen, Placed, Reading, Source, place, union};
 use crate::tasks::combine::lines::{Lines, Made};
@@ -35,7 +36,6 @@ pub const ADDED: [&str; 4] = ["_first_seen", "_n_same_id", "_current", "_flags"]
 const BATCH: (usize, u64) = (1 << 13, 1 << 22);
 
 /// The definition that holds for a scale of a server.
-#[must_use]
 pub fn definition<'s>(
     servers: &Servers,
     studies: &'s Studies,
@@ -53,7 +53,6 @@ pub struct Combine {
 }
 
 impl Combine {
-    #[must_use]
     pub fn new(project: &Project) -> Self {
         Self {
             servers: Arc::clone(&project.servers),

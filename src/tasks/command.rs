@@ -11,10 +11,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::config::Project;
 use crate::config::pipeline::CommandSpec;
+use crate::disk::atomic::{SHARED, TEMPORARY_PREFIX, create_folder};
+use crate::failure::{Failure, FailureKind};
 use crate::pages;
-use crate::pool::atomic::{SHARED, TEMPORARY_PREFIX, create_folder};
-use crate::study::mishap::{Mishap, retry};
-use crate::task::{Axes, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
+use crate::retry::{AttemptError, retry};
+use crate::task::{Axes, Declaration, Done, Facts, Output, Task, Work};
 
 /// How many of its last lines are shown when it fails.
 const TAIL_LINES: usize = 20;
@@ -33,7 +34,6 @@ pub struct Command {
 }
 
 impl Command {
-    #[must_use]
     pub fn new(project: &Project, spec: CommandSpec) -> Self {
         let root = &project.pipeline.root;
         let pool = project.pool();
@@ -79,22 +79,22 @@ impl Command {
 
     /// What it printed. How a command failed says nothing of whether that passes: only its author knows, and says so
     /// by `retries`. What cannot be started or does not make its output is not tried again.
-    fn attempt(&self, work: &Work<'_>) -> Result<Vec<String>, Mishap> {
+    fn attempt(&self, work: &Work<'_>) -> Result<Vec<String>, AttemptError> {
         for output in work.outputs {
             let path = work.locate(&output.path);
             let folder = path.parent().unwrap_or(work.root);
-            create_folder(folder, SHARED).map_err(|error| Mishap::lasting(Failure::write(folder, &error)))?;
+            create_folder(folder, SHARED).map_err(|error| AttemptError::lasting(Failure::write(folder, &error)))?;
         }
         let out = self.spec.command.iter().any(|part| part.contains("{out}")).then(|| Temporary::of(work)).flatten();
         let arguments = self.arguments(work, out.as_ref().map(|out| out.path.as_path()));
-        let (mut child, log) = self.spawn(work, &arguments).map_err(Mishap::lasting)?;
+        let (mut child, log) = self.spawn(work, &arguments).map_err(AttemptError::lasting)?;
         let status = wait(&mut child, work, &arguments[0], &log)?;
         let said = last_lines(log);
         if !status.success() {
-            return Err(Mishap::may_pass(failure(&arguments[0], status, said)));
+            return Err(AttemptError::may_pass(failure(&arguments[0], status, said)));
         }
         if let Some(out) = out {
-            out.keep().map_err(Mishap::lasting)?;
+            out.keep().map_err(AttemptError::lasting)?;
         }
         Ok(said)
     }
@@ -115,7 +115,7 @@ impl Command {
     }
 }
 
-fn wait(child: &mut Child, work: &Work<'_>, name: &str, log: &File) -> Result<ExitStatus, Mishap> {
+fn wait(child: &mut Child, work: &Work<'_>, name: &str, log: &File) -> Result<ExitStatus, AttemptError> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {
@@ -124,21 +124,21 @@ fn wait(child: &mut Child, work: &Work<'_>, name: &str, log: &File) -> Result<Ex
             Ok(None) => {}
             Err(error) => {
                 let failure = Failure::new(FailureKind::Command, format!("cannot wait for `{name}`: {error}"));
-                return Err(Mishap::lasting(failure));
+                return Err(AttemptError::lasting(failure));
             }
         }
         if work.cancel.is_cancelled() {
             end(child);
             let message = format!("`{name}` was ended; the next run starts it again");
-            return Err(Mishap::lasting(Failure::new(FailureKind::Interrupted, message)));
+            return Err(AttemptError::lasting(Failure::new(FailureKind::Interrupted, message)));
         }
-        if start.elapsed() > work.patience.timeout {
+        if start.elapsed() > work.policy.timeout {
             end(child);
-            let limit = humantime::format_duration(work.patience.timeout);
+            let limit = humantime::format_duration(work.policy.timeout);
             let mut failure = Failure::new(FailureKind::Command, format!("`{name}` did not end within {limit}"))
                 .advise("raise the task's `timeout`, or find out what it waits for");
             failure.tail = log.try_clone().map(last_lines).unwrap_or_default();
-            return Err(Mishap::may_pass(failure));
+            return Err(AttemptError::may_pass(failure));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
@@ -208,7 +208,7 @@ impl Temporary {
         }
         let made = File::open(&self.path).and_then(|file| file.sync_all());
         let made = made.and_then(|()| std::fs::rename(&self.path, &self.target));
-        let made = made.and_then(|()| crate::pool::atomic::sync_folder(self.target.parent().unwrap_or(Path::new("."))));
+        let made = made.and_then(|()| crate::disk::atomic::sync_folder(self.target.parent().unwrap_or(Path::new("."))));
         made.map_err(|error| Failure::write(&self.target, &error))
     }
 }
@@ -242,7 +242,7 @@ impl Task for Command {
     }
 
     fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
-        let printed = retry(work.patience, work.cancel, || self.attempt(work))?;
+        let printed = retry(work.policy, work.cancel, || self.attempt(work))?;
         Ok(Done { printed, ..Done::default() })
     }
 }

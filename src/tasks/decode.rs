@@ -17,10 +17,11 @@ use zeroize::Zeroizing;
 use crate::config::Project;
 use crate::config::secret;
 use crate::config::servers::{Server, Servers};
+use crate::failure::{Failure, FailureKind};
+use crate::keys::ring::{Key, Keyring};
 use crate::pool::paths::ServerFolder;
-use crate::study::keyring::{Key, Keyring};
 use crate::study::name::ServerName;
-use crate::task::{Axes, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work};
+use crate::task::{Axes, Declaration, Done, Facts, Output, Task, Work};
 use crate::tasks::decode::day::Day;
 
 /// The decoding of all servers' days.
@@ -88,7 +89,6 @@ impl ServerKeys {
 }
 
 impl Decode {
-    #[must_use]
     pub fn new(project: &Project) -> Self {
         let keys = project.servers.iter().map(|(name, server)| (name.clone(), ServerKeys::new(server))).collect();
         Self { servers: Arc::clone(&project.servers), keys }

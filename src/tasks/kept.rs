@@ -6,11 +6,12 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::pool::batches::{Batch, Table, filled, in_order};
-use crate::pool::rows::Cells;
+use crate::cancel::Cancel;
+use crate::failure::Failure;
 use crate::pool::sorting::{Fixed, Merge, Sorter};
 use crate::study::scale::{Duplicates, PARTICIPANT, Scale, ScaleKind};
-use crate::task::{Cancel, Failure};
+use crate::table::batches::{Batch, Table, filled, in_order};
+use crate::table::rows::Cells;
 
 /// What makes two entries one act of answering, and which of them then counts.
 #[derive(Debug, Clone)]
@@ -24,7 +25,6 @@ pub struct Policy {
 
 impl Policy {
     /// Of a scale without definition every entry counts: nobody said what a repeat would be.
-    #[must_use]
     pub fn new(scale: Option<&Scale>, duplicates: Duplicates) -> Self {
         match scale {
             Some(scale) => Self { key: scale.key.clone(), duplicates, times: scale.times },
@@ -34,7 +34,6 @@ impl Policy {
 }
 
 /// True for tables of answers: questionnaires, and what has no definition.
-#[must_use]
 pub fn has_answers(scale: Option<&Scale>) -> bool {
     scale.is_none_or(|scale| scale.kind == ScaleKind::Questionnaire)
 }
@@ -48,7 +47,6 @@ pub struct Places {
 }
 
 impl Places {
-    #[must_use]
     pub fn new(table: &Table, policy: &Policy) -> Self {
         Self {
             participant: table.places(PARTICIPANT),
@@ -76,7 +74,6 @@ pub fn encode(out: &mut Vec<u8>, cell: &[u8]) {
 }
 
 /// The cells of an occasion.
-#[must_use]
 pub fn parts(mut occasion: &[u8]) -> Vec<&[u8]> {
     let mut cells = Vec::new();
     while let Some((size, rest)) = occasion.split_first_chunk() {
@@ -131,7 +128,6 @@ pub struct Kept {
 }
 
 impl Kept {
-    #[must_use]
     pub fn has(&self, row: u64) -> bool {
         let word = usize::try_from(row / 64).unwrap_or(usize::MAX);
         self.rows.get(word).is_some_and(|bits| bits >> (row % 64) & 1 == 1)

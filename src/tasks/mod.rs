@@ -7,15 +7,18 @@ pub mod export;
 pub mod kept;
 pub mod report;
 pub mod score;
-pub mod widen;
+pub mod wide;
 
 use std::sync::Arc;
 
+use crate::cancel::Cancel;
 use crate::config::Project;
 use crate::config::pipeline::{Action, TaskSpec};
+use crate::failure::Failure;
+use crate::retry::RetryPolicy;
 use crate::study::listing::Listed;
 use crate::study::name::ServerName;
-use crate::task::{Axes, Cancel, Declaration, Done, Facts, Failure, Patience, Task, Warning, Work};
+use crate::task::{Axes, Declaration, Done, Facts, Task, Warning, Work};
 
 /// The tasks of a pipeline, in its order.
 pub struct Tasks {
@@ -24,7 +27,6 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    #[must_use]
     pub fn new(project: &Project) -> Self {
         let exporter = Arc::new(export::Export::new(project));
         let make = |spec: &TaskSpec| make(project, spec, &exporter);
@@ -38,18 +40,15 @@ impl Tasks {
     pub fn list(
         &self,
         server: &ServerName,
-        patience: Patience,
+        policy: RetryPolicy,
         cancel: &Cancel,
     ) -> (Result<Vec<Listed>, Failure>, Vec<Warning>) {
-        self.exporter.list(server, patience, cancel)
+        self.exporter.list(server, policy, cancel)
     }
 
     /// Asks a server for its listing and keeps nothing.
-    ///
-    /// # Errors
-    /// Told apart by their kind.
-    pub fn ask(&self, server: &ServerName, patience: Patience, cancel: &Cancel) -> Result<Vec<Listed>, Failure> {
-        self.exporter.ask(server, patience, cancel)
+    pub fn ask(&self, server: &ServerName, policy: RetryPolicy, cancel: &Cancel) -> Result<Vec<Listed>, Failure> {
+        self.exporter.ask(server, policy, cancel)
     }
 }
 
@@ -58,7 +57,7 @@ fn make(project: &Project, spec: &TaskSpec, exporter: &Arc<export::Export>) -> B
         Action::Export => Box::new(Shared(Arc::clone(exporter))),
         Action::Combine => Box::new(combine::Combine::new(project)),
         Action::Score => Box::new(score::Score::new(project)),
-        Action::Wide => Box::new(widen::Wide::new(project)),
+        Action::Wide => Box::new(wide::Wide::new(project)),
         Action::Decode => Box::new(decode::Decode::new(project)),
         Action::Command(command) => Box::new(command::Command::new(project, command.clone())),
         Action::Report(discretion) => Box::new(report::Report::new(project, *discretion)),

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
-use crate::pool::atomic::{self, PRIVATE, SHARED};
+use crate::counts::{Count, Counts};
+use crate::disk::atomic::Written;
+use crate::disk::atomic::{self, PRIVATE, SHARED};
+use crate::failure::{Failure, FailureKind};
 use crate::pool::paths::ServerFolder;
 use crate::report::files;
 use crate::report::model::{Model, Sources, Unreadable, compute};
 use crate::report::{codebook, package, page};
-use crate::study::discretion::Discretion;
+use crate::study::disclosure_control::Discretion;
 use crate::study::name::ServerName;
 use crate::study::people::{Overrides, accounts};
 use crate::study::scale::{Studies, Study, digest};
-use crate::task::{
-    Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, ServerFacts, Task, Work, Written,
-};
+use crate::task::{Axes, Declaration, Done, Facts, Output, ServerFacts, Task, Work};
 
 /// What a report makes beside its tables.
 const FILES: [&str; 2] = ["index.html", "checks.csv"];
@@ -36,7 +37,6 @@ pub struct Report {
 }
 
 impl Report {
-    #[must_use]
     pub fn new(project: &Project, discretion: Discretion) -> Self {
         Self {
             servers: Arc::clone(&project.servers),

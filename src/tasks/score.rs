@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
-use crate::pool::atomic::{self, AtomicFile, SHARED};
-use crate::pool::batches::{Batch, Table, filled, in_order};
-use crate::pool::rows::{Cells, put};
+use crate::counts::{Count, Counts};
+use crate::disk::atomic::Written;
+use crate::disk::atomic::{self, AtomicFile, SHARED};
+use crate::failure::{Failure, FailureKind};
 use crate::study::moment;
 use crate::study::name::ServerName;
 use crate::study::scale::{Duplicates, PARTICIPANT, Scale, Studies};
 use crate::study::scoring::{self, Made, Scorer, label};
-use crate::task::{Axes, Count, Counts, Declaration, Done, Facts, Failure, FailureKind, Output, Task, Work, Written};
+use crate::table::batches::{Batch, Table, filled, in_order};
+use crate::table::rows::{Cells, put};
+use crate::task::{Axes, Declaration, Done, Facts, Output, Task, Work};
 use crate::tasks::combine::definition;
 use crate::tasks::kept::{Kept, Policy, has_answers, kept};
 
@@ -24,7 +27,6 @@ pub struct Score {
 }
 
 impl Score {
-    #[must_use]
     pub fn new(project: &Project) -> Self {
         Self { servers: Arc::clone(&project.servers), studies: Arc::clone(&project.studies) }
     }

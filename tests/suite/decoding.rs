@@ -7,7 +7,7 @@ use std::process::Command as Process;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mtdata::study::keyring::generate;
+use mtdata::keys::ring::generate;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rsa::pkcs1::EncodeRsaPrivateKey;

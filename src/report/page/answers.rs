@@ -14,7 +14,7 @@ use crate::report::model::Model;
 use crate::report::spread::{BESIDE, Bins, spread};
 use crate::report::tally::Tally;
 use crate::report::trajectory::Trajectory;
-use crate::study::discretion::Discretion;
+use crate::study::disclosure_control::Discretion;
 
 /// The value of a finding if it is one that a form could send; what people wrote stays in the tables.
 pub fn harmless<'f>(model: &Model, finding: &'f Finding) -> &'f str {

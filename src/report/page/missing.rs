@@ -6,7 +6,7 @@ use super::sheets::json;
 use super::{heat, shown_percent};
 use crate::report::journey::Presence;
 use crate::report::model::{Model, percent};
-use crate::study::discretion::Discretion;
+use crate::study::disclosure_control::Discretion;
 
 pub fn missing(model: &Model) -> Markup {
     html! {

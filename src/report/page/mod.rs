@@ -11,11 +11,11 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::sheets::Link;
-use crate::look::STYLE;
 use crate::report::charts;
 use crate::report::files;
 use crate::report::findings;
 use crate::report::model::{Model, percent};
+use crate::style::STYLE;
 
 const SCRIPT: &str = include_str!("script.js");
 
@@ -109,7 +109,6 @@ const OF_QUESTIONNAIRE: [Link; 2] = [
 const OF_PARTICIPANT: [Link; 1] = [Link::new("participant", "findings", &[("participant", "participant")])];
 
 /// The whole page.
-#[must_use]
 pub fn render(model: &Model) -> String {
     // Nothing but this very script runs, and nothing is fetched from anywhere.
     let script = STANDARD.encode(digest::digest(&digest::SHA256, SCRIPT.as_bytes()));

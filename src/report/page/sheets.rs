@@ -47,7 +47,6 @@ pub struct Link {
 }
 
 impl Link {
-    #[must_use]
     pub const fn new(from: &'static str, table: &'static str, by: &'static [(&'static str, &'static str)]) -> Self {
         Self { from, table, by }
     }
@@ -93,7 +92,6 @@ pub fn json(value: &impl Serialize) -> PreEscaped<String> {
 }
 
 /// A table that the script sorts, filters and pages.
-#[must_use]
 pub fn data(name: &str, label: &str, example: &str, sheet: &Sheet, links: &[Link]) -> Markup {
     let to = |column: &str| links.iter().find(|link| link.from == column);
     let columns: Vec<Column<'_>> =
@@ -112,7 +110,6 @@ pub fn data(name: &str, label: &str, example: &str, sheet: &Sheet, links: &[Link
 }
 
 /// A table as it stands.
-#[must_use]
 pub fn plain(name: &str, label: &str, sheet: &Sheet) -> Markup {
     let columns: Vec<Column<'_>> = (0..sheet.header.len()).map(|place| column(sheet, place, None)).collect();
     html! {
@@ -143,7 +140,6 @@ fn line(row: &[String], columns: &[Column<'_>]) -> Markup {
 }
 
 /// These columns only.
-#[must_use]
 pub fn chosen(sheet: &Sheet, names: &'static [&'static str]) -> Sheet {
     let places: Vec<usize> =
         names.iter().filter_map(|name| sheet.header.iter().position(|header| header == name)).collect();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use crate::pool::atomic;
+use crate::disk::atomic;
 
 /// What was found of one server, and what became of it. No times: the same findings give the same page.
 #[derive(Debug, Serialize)]
@@ -65,7 +65,6 @@ pub enum RawFault {
 }
 
 impl RawFault {
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -134,7 +133,6 @@ pub struct FailedTarget {
 
 impl Recovery {
     /// How many things differ from what they should be.
-    #[must_use]
     pub fn differences(&self) -> usize {
         let keys = self.keys.iter().filter(|key| key.problem.is_some()).count();
         self.raw.len() + self.lost.len() + self.tables.len() + self.records.len() + self.failed.len() + keys
@@ -142,9 +140,6 @@ impl Recovery {
 
     /// Writes the page beside the server's reports. A page of the same day that says something else stays, and this one
     /// gets a number.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn write(&self, reports: &Path) -> io::Result<PathBuf> {
         let name = |number: usize| match number {
             1 => format!("recovery-{}.md", self.date),
@@ -163,7 +158,6 @@ impl Recovery {
     }
 
     /// Markdown.
-    #[must_use]
     pub fn page(&self) -> String {
         let mut out = String::new();
         let line = |out: &mut String, text: &str| {

@@ -11,23 +11,24 @@ use crate::config::Project;
 use crate::config::pipeline::Action;
 use crate::config::secret;
 use crate::config::servers::Server;
-use crate::pool::atomic;
+use crate::disk::atomic;
+use crate::disk::content::Content;
+use crate::keys::ring::Key;
 use crate::pool::audit::{Audit, IndexState, ScaleAudit, Standing};
 use crate::pool::benchmark::{self, Mark};
 use crate::pool::history::History;
 use crate::pool::index::Index;
 use crate::pool::ledger;
 use crate::pool::paths::{ServerFolder, table_name};
-use crate::pool::table::{TableReader, entry_ids};
 use crate::run::facts::project_path;
 use crate::run::preview::Preview;
 use crate::run::recovery::page::{
     Closed, FailedTarget, KeyLine, LostEntry, RawFault, RawFinding, Recovery, Remade, ScaleLine, TableFinding,
 };
 use crate::run::verification::Difference;
-use crate::state::{Content, Store};
-use crate::study::keyring::Key;
+use crate::state::Store;
 use crate::study::name::ScaleName;
+use crate::table::file::{TableReader, entry_ids};
 use crate::tasks::decode::inspect;
 
 /// One server in the course of a recovery.

@@ -23,7 +23,6 @@ pub struct Rule {
 }
 
 /// The rule of this name, whatever its case.
-#[must_use]
 pub fn rule(name: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.name.eq_ignore_ascii_case(name) || rule.word.eq_ignore_ascii_case(name))
 }
@@ -39,7 +38,6 @@ pub struct Mark {
 }
 
 /// The mark of this name, whatever its case.
-#[must_use]
 pub fn mark(name: &str) -> Option<&'static Mark> {
     MARKS.iter().find(|mark| mark.name.eq_ignore_ascii_case(name))
 }

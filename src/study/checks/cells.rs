@@ -115,7 +115,6 @@ const TECHNICAL: &[&str] = &[
 impl RowRules {
     /// `header` is the combined table's, without the columns that combine adds. A study that is not defined has the
     /// rules that need no definition.
-    #[must_use]
     pub fn new(study: &Study, name: &str, defined: Option<&Scale>, header: &[String]) -> Self {
         let place = |names: &[&str]| -> Vec<usize> {
             names.iter().filter_map(|name| header.iter().position(|column| column == name)).collect()
@@ -180,7 +179,6 @@ impl RowRules {
 }
 
 /// True for what the server writes for true; older sites wrote the bare byte 1.
-#[must_use]
 pub fn is_true(cell: &[u8]) -> bool {
     matches!(cell, b"true" | b"True" | b"TRUE" | b"1" | b"\x01")
 }
@@ -275,7 +273,6 @@ fn is_birth_year(cell: &[u8], least: i32, age: i32, day: Option<NaiveDate>) -> b
 }
 
 /// The year that a mistyped one most likely means; never applied.
-#[must_use]
 pub fn birth_year_proposal(cell: &str, least: i32, day: Option<NaiveDate>) -> Option<i32> {
     let fits = |year: i32| year >= least && day.is_none_or(|day| year <= day.year());
     let digits: String = cell.chars().filter(char::is_ascii_digit).collect();
@@ -304,7 +301,6 @@ pub enum Undecrypted {
 
 impl Undecrypted {
     /// The word behind the column in a row's flags, where the cell itself no longer shows it.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Blank => "blank",
@@ -315,7 +311,6 @@ impl Undecrypted {
 }
 
 /// What is wrong with a participant's cell; `None` for an id.
-#[must_use]
 pub fn undecrypted(cell: &[u8]) -> Option<Undecrypted> {
     if cell.is_empty() {
         return Some(Undecrypted::Blank);

@@ -13,7 +13,6 @@ pub struct Context<'c> {
 }
 
 impl<'c> Context<'c> {
-    #[must_use]
     pub fn new(study: &'c Study, slots: &'c Slots, roster: &'c Roster) -> Self {
         Self { study, roster, slots }
     }

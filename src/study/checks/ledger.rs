@@ -24,7 +24,6 @@ pub struct Counts {
 }
 
 /// The first step that does not add up.
-#[must_use]
 pub fn difference(counts: &Counts) -> Option<String> {
     let pairs = [
         ("listed", counts.listed, "received", counts.received, 0),

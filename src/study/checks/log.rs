@@ -2,9 +2,9 @@
 
 use super::table::Stamp;
 use crate::study::each::Grid;
-use crate::study::record::Record;
 use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
+use crate::table::record::Record;
 
 /// When something was done first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,6 @@ impl Default for When {
 
 impl When {
     /// In milliseconds since 1970, `i64::MAX` where no date could be read; `None` for never.
-    #[must_use]
     pub fn get(self) -> Option<i64> {
         (self.0 != i64::MIN).then_some(self.0)
     }
@@ -40,13 +39,11 @@ pub struct Log {
 
 impl Log {
     /// When somebody was first at one place of the schedule.
-    #[must_use]
     pub fn first(&self, slot: usize, person: u32) -> Option<i64> {
         self.firsts.get(slot, person).get()
     }
 
     /// Past the highest person at that place.
-    #[must_use]
     pub fn end(&self, slot: usize) -> u32 {
         self.firsts.end(slot)
     }
@@ -73,7 +70,6 @@ enum Spot {
 }
 
 impl<'s> Diary<'s> {
-    #[must_use]
     pub fn new(slots: &'s Slots, header: &[String]) -> Self {
         let at = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|column| column == name));
         Self {
@@ -102,7 +98,6 @@ impl<'s> Diary<'s> {
         }
     }
 
-    #[must_use]
     pub fn close(self) -> Log {
         self.log
     }
@@ -114,7 +109,6 @@ fn place(slots: &Slots, cells: [&[u8]; 3]) -> Option<usize> {
 }
 
 /// True for tables of which TaskLog tells.
-#[must_use]
 pub fn is_compared(kind: ScaleKind) -> bool {
     kind == ScaleKind::Questionnaire
 }

@@ -38,7 +38,6 @@ pub enum Severity {
 }
 
 impl Severity {
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -87,18 +86,15 @@ pub struct Settings {
 
 impl Study {
     /// True unless the study turned the rule off.
-    #[must_use]
     pub fn has_rule(&self, name: &str) -> bool {
         self.rules.get(name).is_none_or(|settings| !settings.off)
     }
 
-    #[must_use]
     pub fn severity(&self, rule: &Rule) -> Severity {
         self.rules.get(rule.name).and_then(|settings| settings.severity).unwrap_or(rule.severity)
     }
 
     /// A rule's number, as the study or else the catalogue sets it; 0 for one that the rule does not have.
-    #[must_use]
     pub fn threshold(&self, rule: &str, threshold: &str) -> f64 {
         let own = self.rules.get(rule).and_then(|settings| settings.thresholds.get(threshold)).copied();
         own.unwrap_or_else(|| {

@@ -17,8 +17,8 @@ use crate::study::cell::{decimal, integer};
 use crate::study::labels::Labels;
 use crate::study::moment::{self, Moment, Moments};
 use crate::study::name::ScaleName;
-use crate::study::record::Record;
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
+use crate::table::record::Record;
 
 /// Where the columns of interest stand.
 pub(super) struct Columns {
@@ -148,7 +148,6 @@ pub(super) fn text(cell: &[u8]) -> &str {
 }
 
 impl<'t> Examination<'t> {
-    #[must_use]
     pub fn new(context: &'t Context<'t>, scale: &'t str, header: Vec<String>) -> Self {
         let defined = ScaleName::new(scale).ok().and_then(|name| context.study.scales.get(&name));
         let kind = defined.map(|scale| scale.kind).unwrap_or_default();
@@ -182,7 +181,6 @@ impl<'t> Examination<'t> {
 
     /// Says how many bytes the table has: by them and its first row there is room for all its entries at once. Growing
     /// step by step would move millions of them again and again.
-    #[must_use]
     pub fn expecting(mut self, bytes: u64) -> Self {
         self.bytes = usize::try_from(bytes).ok();
         self

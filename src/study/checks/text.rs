@@ -9,7 +9,6 @@ pub enum Identifying {
 }
 
 impl Identifying {
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Mail => "an e-mail address",
@@ -20,7 +19,6 @@ impl Identifying {
 }
 
 /// The first thing in a text that tells who wrote it. Cheap for the many texts without `@` and digits.
-#[must_use]
 pub fn identifying(text: &[u8]) -> Option<Identifying> {
     if memchr::memchr(b'@', text).is_some() && has_mail(text) {
         return Some(Identifying::Mail);
@@ -106,7 +104,6 @@ fn has_order(text: &[u8]) -> bool {
 const WINDOWS: &str = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ";
 
 /// Question marks for letters, the replacement character, or UTF-8 that was read as Latin-1.
-#[must_use]
 pub fn is_broken(text: &[u8]) -> bool {
     if text.is_ascii() {
         return text.len() >= 2

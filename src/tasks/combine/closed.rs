@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::pool::table::TableReader;
+use crate::failure::{Failure, FailureKind};
+use crate::keys::ring;
 use crate::study::checks::cells::Undecrypted;
-use crate::study::keyring;
 use crate::study::scale::PARTICIPANT;
-use crate::task::{Failure, FailureKind, Work};
+use crate::table::file::TableReader;
+use crate::task::Work;
 
 /// By entry: which columns, and why.
 #[derive(Debug, Default)]
@@ -15,9 +16,6 @@ pub struct Closed(BTreeMap<i64, Vec<(usize, Undecrypted)>>);
 
 impl Closed {
     /// Reads the quarantine tables of all days; `header` is the combined table's.
-    ///
-    /// # Errors
-    /// When one of them cannot be read.
     pub fn read(work: &Work<'_>, header: &[String]) -> Result<Self, Failure> {
         let mut closed = Self::default();
         for path in work.inputs_in("quarantine").filter(|path| path.exists()) {
@@ -30,7 +28,7 @@ impl Closed {
                 let cell = |at: Option<usize>| at.and_then(|at| record.get(at)).unwrap_or_default();
                 let (Ok(id), column) = (cell(id).parse::<i64>(), cell(column)) else { continue };
                 let why = match cell(reason) {
-                    said if said == keyring::Closed::NoKey.word() => Undecrypted::Ciphertext,
+                    said if said == ring::Closed::NoKey.word() => Undecrypted::Ciphertext,
                     _ => Undecrypted::Garbage,
                 };
                 if let Ok(at) = header.binary_search_by(|name| name.as_str().cmp(column))
@@ -44,7 +42,6 @@ impl Closed {
     }
 
     /// Of one entry.
-    #[must_use]
     pub fn of(&self, id: i64) -> &[(usize, Undecrypted)] {
         self.0.get(&id).map_or(&[], Vec::as_slice)
     }

@@ -8,15 +8,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::cancel::Cancel;
+use crate::failure::Failure;
 use crate::pool::arrivals::{Archived, sorted};
 use crate::pool::index::Index;
 use crate::pool::paths::ServerFolder;
-use crate::pool::rows::{Cells, Rows, put};
 use crate::pool::sorting::{Fixed, Merge, Sorter, long, short};
 use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::people::Correction;
-use crate::task::{Cancel, Failure};
+use crate::table::rows::{Cells, Rows, put};
 
 /// Stands for an id that is none: such entries are never versions of each other.
 pub const NONE: i64 = i64::MAX;
@@ -108,8 +109,6 @@ pub struct Source {
 }
 
 impl Source {
-    /// # Errors
-    /// When it cannot be read.
     pub fn open(path: PathBuf, adopted: bool) -> Result<Self, Failure> {
         let (_, header) = Self::rows(&path)?;
         Ok(Self { path, header, adopted })
@@ -129,14 +128,12 @@ impl Source {
     }
 
     /// Where its columns stand among all columns, which are sorted.
-    #[must_use]
     pub fn places(&self, all: &[String]) -> Vec<usize> {
         self.header.iter().map(|column| all.binary_search(column).unwrap_or_default()).collect()
     }
 }
 
 /// All columns of some tables, sorted.
-#[must_use]
 pub fn union(sources: &[Source]) -> Vec<String> {
     let all: BTreeSet<&String> = sources.iter().flat_map(|source| &source.header).collect();
     all.into_iter().cloned().collect()
@@ -155,9 +152,6 @@ pub struct Reading<'r> {
 
 impl Reading<'_> {
     /// Every row of every table, by id. Tables are read in parallel.
-    ///
-    /// # Errors
-    /// When a table cannot be read or is none.
     pub fn entries(&self) -> Result<Merge<Entry>, Failure> {
         let next = AtomicUsize::new(0);
         let spilled = |error: io::Error| Failure::write(self.folder, &error);
@@ -254,8 +248,6 @@ pub struct FirstSeen {
 }
 
 impl FirstSeen {
-    /// # Errors
-    /// Whatever the file system says.
     pub fn read(pool: Option<&ServerFolder>, scale: &ScaleName, folder: &Path) -> io::Result<Self> {
         let Some(pool) = pool else { return Ok(Self { files: Vec::new(), all: Merge::new([])? }) };
         let (files, all) = sorted(&Index::open(pool, scale)?, folder)?;
@@ -282,9 +274,6 @@ impl FirstSeen {
 const PART: usize = 1 << 17;
 
 /// Leaves exact repeats out, tells versions of an id, and orders by date, then id. Also: how many repeats there were.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn place(
     entries: Merge<Entry>,
     sources: &[Source],

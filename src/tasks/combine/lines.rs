@@ -7,10 +7,10 @@ use std::os::unix::fs::FileExt;
 
 use super::closed::Closed;
 use super::entries::{NONE, Placed, Source};
-use crate::pool::rows::{Cells, Rows, put};
+use crate::failure::{Failure, FailureKind};
 use crate::study::checks::cells::{Row, RowRules, flag};
 use crate::study::people::Correction;
-use crate::task::{Failure, FailureKind};
+use crate::table::rows::{Cells, Rows, put};
 
 /// Rows further apart than this are read singly.
 const GAP: u64 = 1 << 12;
@@ -43,9 +43,6 @@ pub struct Made {
 
 impl Lines<'_> {
     /// The lines of some rows, in their order.
-    ///
-    /// # Errors
-    /// When a table cannot be read again.
     pub fn make(&self, rows: &[Placed]) -> Result<Made, Failure> {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_unstable_by_key(|at| (rows[*at].file, rows[*at].offset));

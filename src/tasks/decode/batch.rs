@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::study::salvage::{Care, Piece, Pieces};
+use crate::pool::raw_reader::{Care, Piece, Pieces};
 
 /// So many bytes of entries make a batch, unless one entry alone is longer.
 const BYTES: usize = 1 << 20;
@@ -38,17 +38,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.fragments.is_empty()
     }
 
-    #[must_use]
     pub fn entries(&self) -> &[Range<usize>] {
         &self.entries
     }
 
-    #[must_use]
     pub fn bytes(&self, entry: &Range<usize>) -> &[u8] {
         &self.bytes[entry.clone()]
     }
@@ -60,24 +57,16 @@ pub struct Source {
 }
 
 impl Source {
-    /// # Errors
-    /// Whatever the file system says.
     pub fn open(path: &Path, care: Care) -> io::Result<Self> {
         Ok(Self { pieces: Pieces::new(File::open(path)?, care) })
     }
 
     /// The next entries, in the room of an older batch; none at the end.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn batch(&mut self, old: Batch) -> io::Result<Batch> {
         self.read(BYTES, old)
     }
 
     /// A few first entries.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn glance(&mut self) -> io::Result<Batch> {
         self.read(GLANCE, Batch::default())
     }

@@ -12,12 +12,15 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
-use crate::pool::atomic::{self, AtomicFile};
+use crate::counts::{Count, Counts};
+use crate::disk::atomic::Written;
+use crate::disk::atomic::{self, AtomicFile};
+use crate::failure::{Failure, FailureKind};
+use crate::keys::remembered::{Known, Plain, Sealed};
+use crate::keys::ring::{Closed, Keyring};
 use crate::pool::paths::{DateStyle, ServerFolder, raw_name};
-use crate::pool::plain::{Known, Plain, Sealed};
-use crate::study::keyring::{Closed, Keyring};
-use crate::study::salvage::Care;
-use crate::task::{Axes, Count, Counts, Done, Failure, FailureKind, Warning, Work, Written};
+use crate::pool::raw_reader::Care;
+use crate::task::{Axes, Done, Warning, Work};
 use crate::tasks::decode::batch::{Batch, Fragment, Source};
 use crate::tasks::decode::drift::{self, Shape};
 use crate::tasks::decode::rows::{Columns, NotJson, Parsed, Parser, Refused, Rows};
@@ -52,8 +55,6 @@ enum Again {
 }
 
 impl Day<'_> {
-    /// # Errors
-    /// [`Failure`]; the tables are then what they were.
     pub fn decode(&self) -> Result<Done, Failure> {
         let mut files = self.files()?;
         let mut decrypted = 0;

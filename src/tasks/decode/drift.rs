@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::pool::rows::{Cells, Rows};
 use crate::study::cell::{KINDS, kind};
+use crate::table::rows::{Cells, Rows};
 use crate::task::Warning;
 
 /// So many days back.
@@ -28,9 +28,6 @@ pub struct Shape {
 
 impl Shape {
     /// Takes in the beginning of a table.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
     pub fn see(&mut self, table: &Path) -> io::Result<()> {
         let mut rows = Rows::open(table)?;
         let mut cells = Cells::default();
@@ -95,9 +92,6 @@ impl Shape {
 }
 
 /// What to say of a day's new table; nothing when it has the shape of the days before.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn look(table: &Path, before: &[PathBuf], own: &Shape, what: &str) -> io::Result<Option<Warning>> {
     let mut now = Shape::default();
     now.see(table)?;

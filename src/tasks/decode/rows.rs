@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use crate::pool::plain::{Known, Sealed};
-use crate::pool::rows::put;
+use crate::keys::remembered::{Known, Sealed};
+use crate::keys::ring::Closed;
 use crate::study::cell;
 use crate::study::entry;
-use crate::study::keyring::Closed;
+use crate::table::rows::put;
 
 /// The columns of a table, sorted.
 #[derive(Debug, Default)]
@@ -23,7 +23,6 @@ pub struct Columns {
 }
 
 impl Columns {
-    #[must_use]
     pub fn new(names: BTreeSet<String>) -> Self {
         let names: Vec<String> = names.into_iter().collect();
         Self {
@@ -34,7 +33,6 @@ impl Columns {
         }
     }
 
-    #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -78,7 +76,6 @@ pub struct Parser<'c> {
 }
 
 impl<'c> Parser<'c> {
-    #[must_use]
     pub fn new(columns: &'c Columns, seed: u64) -> Self {
         Self { columns, seed, order: Vec::new(), unknown: BTreeSet::new() }
     }
@@ -161,7 +158,6 @@ pub struct Refused {
 
 impl Refused {
     /// An encrypted value that stays closed.
-    #[must_use]
     pub fn is_closed(&self) -> bool {
         [Closed::NotCiphertext, Closed::Garbage, Closed::NoKey].iter().any(|closed| closed.word() == self.reason)
     }
@@ -176,7 +172,6 @@ pub struct Rows<'c> {
 }
 
 impl<'c> Rows<'c> {
-    #[must_use]
     pub fn new(columns: &'c Columns) -> Self {
         Self { columns, table: Vec::new(), refused: Vec::new() }
     }
@@ -229,7 +224,6 @@ impl<'c> Rows<'c> {
     }
 
     /// The rows, and what they do not hold.
-    #[must_use]
     pub fn finish(self) -> (Vec<u8>, Vec<Refused>) {
         (self.table, self.refused)
     }

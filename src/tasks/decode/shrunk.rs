@@ -4,22 +4,19 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::pool::atomic;
-use crate::pool::table;
+use crate::disk::atomic;
+use crate::table::file;
 use crate::task::Warning;
 
 /// Keeps the table at `active` beside its place as `<Scale>_recovered_<date>.csv` when it has ids that are not among
 /// the sorted `ids`. Such copies are nobody's input.
-///
-/// # Errors
-/// Whatever the file system says.
 pub fn keep(active: &Path, ids: &[i64]) -> io::Result<Option<Warning>> {
-    let Ok(old) = table::entry_ids(active) else { return Ok(None) };
+    let Ok(old) = file::entry_ids(active) else { return Ok(None) };
     let lost: BTreeSet<i64> = old.into_iter().filter(|id| ids.binary_search(id).is_err()).collect();
     let Some(first) = lost.first() else { return Ok(None) };
     let copy = copy_name(active);
     // An older copy that has all of these stays.
-    let kept: BTreeSet<i64> = table::entry_ids(&copy).unwrap_or_default().into_iter().collect();
+    let kept: BTreeSet<i64> = file::entry_ids(&copy).unwrap_or_default().into_iter().collect();
     if !lost.is_subset(&kept) {
         atomic::write(&copy, atomic::PRIVATE, &std::fs::read(active)?)?;
     }

@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
 
+use crate::client::server::{CONCURRENCY, Turn};
+use crate::counts::Count;
+use crate::failure::{Failure, FailureKind};
 use crate::fault;
 use crate::pool::identity::Identity;
 use crate::pool::ledger::{self, Intended, Ledger, Step};
 use crate::pool::notes::Notes;
 use crate::pool::receipts::Receipt;
 use crate::pool::received::Received;
-use crate::study::server::{CONCURRENCY, Turn};
-use crate::task::{Count, Failure, FailureKind};
 use crate::tasks::export::trip::{Trip, some_ids};
 
 /// So many refusals in a row end the sending: the next run tries again.
@@ -102,7 +103,7 @@ impl Trip<'_> {
         };
         let one = |turn: &Turn<'_>| {
             let place = next.fetch_add(1, Ordering::Relaxed);
-            let answer = turn.delete(intended.get(place)?, self.manner.patience);
+            let answer = turn.delete(intended.get(place)?, self.manner.policy);
             fault::point("delete-sent", self.folder.path());
             self.manner.voice.progress(place as u64 + 1, intended.len() as u64);
             match answer.status {

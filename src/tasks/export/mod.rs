@@ -8,19 +8,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::cancel::Cancel;
+use crate::client::server::StudyServer;
 use crate::config::Project;
 use crate::config::secret;
 use crate::config::servers::{Server, Servers};
+use crate::disk::joined_sync::JoinedSync;
+use crate::failure::{Failure, FailureKind};
 use crate::pool::benchmark::{self, Mark};
 use crate::pool::index::Index;
-use crate::pool::joined::JoinedSync;
 use crate::pool::ledger;
 use crate::pool::notes::Notebook;
 use crate::pool::paths::{ServerFolder, raw_name};
+use crate::retry::RetryPolicy;
 use crate::study::listing::{Listed, Listing};
 use crate::study::name::{ScaleName, ServerName};
-use crate::study::server::StudyServer;
-use crate::task::{Axes, Cancel, Declaration, Done, Facts, Failure, FailureKind, Patience, Task, Voice, Warning, Work};
+use crate::task::{Axes, Declaration, Done, Facts, Task, Voice, Warning, Work};
 use crate::tasks::export::trip::Trip;
 
 /// The exports of all servers.
@@ -65,7 +68,7 @@ impl Line {
 /// How long to wait, whether to stop, whom to tell.
 #[derive(Clone, Copy)]
 struct Manner<'m> {
-    patience: Patience,
+    policy: RetryPolicy,
     cancel: &'m Cancel,
     voice: &'m dyn Voice,
 }
@@ -83,7 +86,6 @@ impl Voice for Collected {
 }
 
 impl Export {
-    #[must_use]
     pub fn new(project: &Project) -> Self {
         let lines = project.servers.iter().map(|(name, server)| (name.clone(), Line::to(server))).collect();
         Self { servers: Arc::clone(&project.servers), lines }
@@ -111,18 +113,18 @@ impl Export {
     pub fn list(
         &self,
         name: &ServerName,
-        patience: Patience,
+        policy: RetryPolicy,
         cancel: &Cancel,
     ) -> (Result<Vec<Listed>, Failure>, Vec<Warning>) {
         let collected = Collected::default();
-        let manner = Manner { patience, cancel, voice: &collected };
+        let manner = Manner { policy, cancel, voice: &collected };
         let listing = self.listed(name, manner);
         (listing, collected.0.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn listed(&self, name: &ServerName, manner: Manner<'_>) -> Result<Vec<Listed>, Failure> {
         let (server, line, client) = self.server(name)?;
-        let Listing { tables, strange } = client.listing(manner.patience, manner.cancel)?;
+        let Listing { tables, strange } = client.listing(manner.policy, manner.cancel)?;
         for message in strange {
             manner.voice.warn(Warning { code: "strange_table", message, critical: false });
         }
@@ -148,16 +150,13 @@ impl Export {
     }
 
     /// Asks a server for its listing and keeps nothing.
-    ///
-    /// # Errors
-    /// Told apart by their kind.
-    pub fn ask(&self, name: &ServerName, patience: Patience, cancel: &Cancel) -> Result<Vec<Listed>, Failure> {
-        self.server(name).and_then(|(_, _, client)| Ok(client.listing(patience, cancel)?.tables))
+    pub fn ask(&self, name: &ServerName, policy: RetryPolicy, cancel: &Cancel) -> Result<Vec<Listed>, Failure> {
+        self.server(name).and_then(|(_, _, client)| Ok(client.listing(policy, cancel)?.tables))
     }
 
     fn export(&self, work: &Work<'_>, name: &ServerName, scale: &ScaleName) -> Result<Done, Failure> {
         let (server, line, client) = self.server(name)?;
-        let manner = Manner { patience: work.patience, cancel: work.cancel, voice: work.voice };
+        let manner = Manner { policy: work.policy, cancel: work.cancel, voice: work.voice };
         line.keep_schedule(server, client, manner);
         let folder = ServerFolder::new(&server.path);
         let mut trip = Trip::new(server, line, client, scale, &folder, manner);

@@ -4,11 +4,12 @@ use std::fs;
 
 use chrono::Utc;
 
+use crate::client::server::StudyServer;
 use crate::config::servers::Server;
-use crate::pool::atomic;
+use crate::disk::atomic;
+use crate::failure::Failure;
 use crate::pool::paths::ServerFolder;
-use crate::study::server::StudyServer;
-use crate::task::{Failure, Warning};
+use crate::task::Warning;
 use crate::tasks::export::Manner;
 
 /// Whether there is a copy at all.
@@ -23,7 +24,7 @@ fn is_copy(entry: &fs::DirEntry) -> bool {
 /// Asks for the schedule and keeps it when it differs from the newest copy. Answers count without it: a failure is told
 /// and no more.
 pub(super) fn keep(server: &Server, client: &StudyServer, manner: Manner<'_>) {
-    let kept = client.study(manner.patience, manner.cancel).and_then(|study| write(server, &study));
+    let kept = client.study(manner.policy, manner.cancel).and_then(|study| write(server, &study));
     if let Err(failure) = kept {
         let message = format!("the study's schedule could not be kept: {failure}");
         manner.voice.warn(Warning { code: "study", message, critical: false });

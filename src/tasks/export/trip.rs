@@ -5,7 +5,11 @@ use std::io::{self, Read, Write};
 
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 
+use crate::client::server::{Answer, Asked, StudyServer, Untaken};
 use crate::config::servers::Server;
+use crate::counts::{Count, Counts};
+use crate::disk::atomic::Written;
+use crate::failure::{Failure, FailureKind};
 use crate::fault;
 use crate::pool::answers;
 use crate::pool::benchmark::{self, Mark};
@@ -19,8 +23,7 @@ use crate::pool::receipts::{self, Receipt};
 use crate::pool::received::{Gathering, Received};
 use crate::study::entry::{Broken, Entries};
 use crate::study::name::ScaleName;
-use crate::study::server::{Answer, Asked, StudyServer, Untaken};
-use crate::task::{Count, Counts, Failure, FailureKind, Warning, Written};
+use crate::task::Warning;
 use crate::tasks::export::{Line, Manner};
 
 /// A table that stays on the server is downloaded whole so often; in between only what is dated later.
@@ -220,8 +223,8 @@ impl<'t> Trip<'t> {
     pub fn fetch(&self, after: Option<NaiveDateTime>) -> Result<(Incoming, Received), Failure> {
         let raw = self.folder.raw();
         let progress = |size| self.manner.voice.progress(size, 0);
-        let (patience, cancel) = (self.manner.patience, self.manner.cancel);
-        let asked = Asked { scale: self.scale, after, patience, cancel, progress: &progress };
+        let (policy, cancel) = (self.manner.policy, self.manner.cancel);
+        let asked = Asked { scale: self.scale, after, policy, cancel, progress: &progress };
         let mut spoilt = None;
         let taken = self.client.entries(&asked, |answer| {
             let own = |error: io::Error| Untaken::Failed(Failure::write(&raw, &error));

@@ -21,9 +21,9 @@ use crate::config::error::{Problems, Source};
 use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::people::Override;
-use crate::study::record::Records;
 use crate::study::roster::Roster;
 use crate::study::schedule::Slots;
+use crate::table::record::Records;
 
 /// A small study: three sessions, two days between the trainings, a questionnaire in each.
 const STUDY: &str = r#"

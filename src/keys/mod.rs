@@ -1,0 +1,5 @@
+//! The private keys of a study, and what they have opened already.
+
+pub mod periods;
+pub mod remembered;
+pub mod ring;
