@@ -15,6 +15,7 @@ use crate::counts::Counts;
 use crate::disk::atomic::Written;
 use crate::failure::Failure;
 use crate::retry::RetryPolicy;
+use crate::study::listing::Listed;
 use crate::study::name::{ScaleName, ServerName};
 
 /// A path as the state, the events and the messages write it: `/` between segments, relative to the folder of
@@ -110,6 +111,32 @@ pub trait Task: Send + Sync {
     /// # Errors
     /// A [`Failure`] that says what happened, where, and what to do.
     fn run(&self, work: &Work<'_>) -> Result<Done, Failure>;
+}
+
+/// Asks the servers what they hold.
+pub trait Lister: Send + Sync {
+    /// A server's listing, with what has to be said beside it.
+    ///
+    /// # Errors
+    /// The failure of every export of this server.
+    fn list(
+        &self,
+        server: &ServerName,
+        policy: RetryPolicy,
+        cancel: &Cancel,
+    ) -> (Result<Vec<Listed>, Failure>, Vec<Warning>);
+
+    /// A server's listing, of which nothing is kept.
+    ///
+    /// # Errors
+    /// Why it was not to be had.
+    fn ask(&self, server: &ServerName, policy: RetryPolicy, cancel: &Cancel) -> Result<Vec<Listed>, Failure>;
+}
+
+/// The tasks of a pipeline, in its order, and who asks the servers for them.
+pub struct TaskSet {
+    pub all: Vec<Box<dyn Task>>,
+    pub lister: Arc<dyn Lister>,
 }
 
 /// Everything a running instance may use.

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::alert::Round;
 use crate::alert::digest::{Digest, Remembered};
 use crate::alert::letter::Letter;
-use crate::client::request_error::innermost;
+use crate::failure::innermost;
 use crate::pages;
 
 const POLICY: Duration = Duration::from_secs(30);

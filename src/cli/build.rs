@@ -15,7 +15,7 @@ use crate::run::preview::{Preview, all_targets, preview};
 use crate::run::request::{Loudness, Request};
 use crate::run::signals::Stop;
 use crate::run::summary::{Refusal, Summary};
-use crate::tasks::Tasks;
+use crate::task::TaskSet;
 
 pub fn run(project: &ProjectArguments, arguments: &BuildArguments) -> Result<Exit, Fault> {
     let log_json = log_json(project);
@@ -48,9 +48,9 @@ pub fn load(arguments: &ProjectArguments) -> Result<Project, Fault> {
 }
 
 /// The project and its tasks.
-pub fn open(arguments: &ProjectArguments) -> Result<(Project, Tasks), Fault> {
+pub fn open(arguments: &ProjectArguments) -> Result<(Project, TaskSet), Fault> {
     let project = load(arguments)?;
-    let tasks = Tasks::new(&project);
+    let tasks = crate::tasks::of(&project);
     Ok((project, tasks))
 }
 
@@ -58,7 +58,7 @@ pub fn open(arguments: &ProjectArguments) -> Result<(Project, Tasks), Fault> {
 ///
 /// # Errors
 /// A target that can select nothing, with the nearest that exist.
-pub fn chosen(project: &Project, tasks: &Tasks, texts: &[String]) -> Result<(Vec<Target>, bool), Fault> {
+pub fn chosen(project: &Project, tasks: &TaskSet, texts: &[String]) -> Result<(Vec<Target>, bool), Fault> {
     let explicit = !texts.is_empty();
     let default = &project.pipeline.default;
     let texts = if explicit { texts } else { default };
@@ -82,7 +82,7 @@ pub fn chosen(project: &Project, tasks: &Tasks, texts: &[String]) -> Result<(Vec
 }
 
 /// The instance that makes a file.
-fn made(project: &Project, tasks: &Tasks, text: &str) -> Result<Option<Target>, Fault> {
+fn made(project: &Project, tasks: &TaskSet, text: &str) -> Result<Option<Target>, Fault> {
     if !text.contains('/') {
         return Ok(None);
     }
@@ -130,7 +130,7 @@ pub fn verb_targets(
     Ok(targets)
 }
 
-fn carry_out(project: &Project, tasks: &Tasks, request: Request, options: &RunOptions) -> Result<Exit, Fault> {
+fn carry_out(project: &Project, tasks: &TaskSet, request: Request, options: &RunOptions) -> Result<Exit, Fault> {
     if options.dry_run {
         return dry_run(project, tasks, &request.targets, request.explicit, options);
     }
@@ -211,7 +211,7 @@ pub fn duration(wait: Option<&str>) -> Result<Duration, Fault> {
 
 fn dry_run(
     project: &Project,
-    tasks: &Tasks,
+    tasks: &TaskSet,
     targets: &[Target],
     explicit: bool,
     options: &RunOptions,

@@ -14,7 +14,7 @@ use crate::keys::ring::Key;
 use crate::output::answer;
 use crate::retry::RetryPolicy;
 use crate::run::sharing;
-use crate::tasks::Tasks;
+use crate::task::TaskSet;
 use crate::tasks::decode::{inspect, unlock};
 
 /// One thing that was looked at.
@@ -173,9 +173,9 @@ fn group(server: &Server) -> Option<Found> {
     Some(Found { what: format!("{}: group", server.name), result })
 }
 
-fn online(server: &Server, tasks: &Tasks) -> Result<String, String> {
+fn online(server: &Server, tasks: &TaskSet) -> Result<String, String> {
     let policy = RetryPolicy { retries: 0, timeout: std::time::Duration::from_secs(30) };
-    let listing = tasks.ask(&server.name, policy, &Cancel::default()).map_err(told)?;
+    let listing = tasks.lister.ask(&server.name, policy, &Cancel::default()).map_err(told)?;
     let entries: u64 = listing.iter().filter(|listed| listed.deleteable).map(|listed| listed.size).sum();
     Ok(format!("{} tables; {entries} entries wait to be exported", listing.len()))
 }

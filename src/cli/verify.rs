@@ -49,7 +49,7 @@ pub fn run(project: &ProjectArguments, arguments: &VerifyArguments) -> Result<Ex
 /// A target that selects nothing known is a mistake: nothing was verified.
 fn all_known(
     project: &crate::config::Project,
-    tasks: &crate::tasks::Tasks,
+    tasks: &crate::task::TaskSet,
     found: &Preview<'_>,
     targets: &[Target],
 ) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, innermost};
 use crate::retry::AttemptError;
 use crate::study::entry::Broken;
 
@@ -94,15 +94,6 @@ fn pause_asked(headers: &HeaderMap) -> Option<Duration> {
     }
     let at = DateTime::parse_from_rfc2822(text).ok()?;
     Some((at.to_utc() - Utc::now()).to_std().unwrap_or_default())
-}
-
-/// The innermost cause says what happened; the outermost repeats the address.
-pub fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

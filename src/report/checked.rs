@@ -1,80 +1,14 @@
 //! What the rules find in a server's tables, on its way to the page and to checks.csv.
 
-use std::io;
-use std::path::Path;
-
 use crate::report::books::Books;
-use crate::report::findings::{self, Findings};
-use crate::report::model::{Sources, Unreadable, scale_name, unreadable};
+use crate::report::findings::Findings;
 use crate::report::reading::Everyone;
+use crate::report::sink::Sink;
+use crate::report::sources::{Sources, Unreadable, scale_name, unreadable};
 use crate::report::tally::Tally;
 use crate::report::trajectory::Scored;
 use crate::study::checks::{Finding, Seen, Severity, accounts, ledger};
-use crate::study::disclosure_control::Pseudonyms;
-use crate::study::scale::{PARTICIPANT, ScaleKind};
-
-/// Takes out of findings who they are about.
-#[derive(Clone, Copy)]
-pub struct Veil<'v> {
-    pub names: &'v Pseudonyms,
-    /// The entries' ids are the participants'.
-    pub people_table: bool,
-}
-
-/// Rules whose values or messages name people.
-const NAMING: [&str; 5] = ["R1", "R2", "R3", "R4", "R8"];
-/// Columns that lead to people, besides those of participants.
-const LEADING: [&str; 4] = ["id", "study", "sessionId", "dateCreated"];
-
-impl Veil<'_> {
-    fn over<'f>(self, finding: &'f Finding<'_>, participant: &'f str) -> Finding<'f> {
-        let naming = NAMING.contains(&finding.rule);
-        let leading = LEADING.contains(&finding.column) || PARTICIPANT.contains(&finding.column);
-        let message = if naming { findings::rule(finding.rule).1 } else { &finding.message };
-        Finding {
-            rule: finding.rule,
-            scale: finding.scale,
-            id: if self.people_table { "" } else { finding.id },
-            participant,
-            column: finding.column,
-            value: if naming || leading { "" } else { finding.value },
-            message: message.into(),
-            severity: finding.severity,
-        }
-    }
-}
-
-/// Collects findings; the first failed write stops the rest.
-pub struct Sink<'v> {
-    findings: Findings,
-    veil: Option<Veil<'v>>,
-    result: io::Result<()>,
-}
-
-impl<'v> Sink<'v> {
-    pub fn new(folder: &Path, veil: Option<Veil<'v>>) -> Self {
-        Self { findings: Findings::new(folder), veil, result: Ok(()) }
-    }
-
-    pub fn add(&mut self, finding: &Finding<'_>) {
-        if self.result.is_ok() {
-            self.result = match self.veil {
-                Some(veil) => {
-                    let id = finding.participant;
-                    let name = if id.is_empty() { String::new() } else { veil.names.name(id) };
-                    self.findings.add(&veil.over(finding, &name))
-                }
-                None => self.findings.add(finding),
-            };
-        }
-    }
-
-    /// # Errors
-    /// The first failed write.
-    pub fn done(self) -> io::Result<Findings> {
-        self.result.map(|()| self.findings)
-    }
-}
+use crate::study::scale::ScaleKind;
 
 /// What no table shows by itself: accounts, and whether the numbers close.
 ///
@@ -89,7 +23,7 @@ pub fn conclude(
     scored: &[Scored],
 ) -> Result<Findings, Unreadable> {
     let spool = sources.folder.reports();
-    let mut sink = Sink::new(&spool, everyone.veil(Some(ScaleKind::Participants)));
+    let mut sink = Sink::new(&spool, everyone.redactor(Some(ScaleKind::Participants)));
     let name = everyone.table.map(|path| scale_name(path)).unwrap_or_default();
     accounts::check(&everyone.roster, sources.study, &name, &seen.last, seen.now, &mut |finding| sink.add(finding));
     add_up(sources, books, tables, scored, &mut sink);

@@ -1,7 +1,7 @@
 //! What every column of the combined and scored tables means, as the definitions say it: for people and their programs.
 
-use crate::report::files::Sheet;
-use crate::report::model::{Sources, Unreadable, scale_name};
+use crate::report::sheet::Sheet;
+use crate::report::sources::{Sources, Unreadable, scale_name};
 use crate::study::moment;
 use crate::study::scale::{Column, ColumnKind, MissingCode, PARTICIPANT, Scale, ScoreRule, Study};
 use crate::table::file::TableReader;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Datelike, Duration, NaiveDate};
 
 use crate::report::column::ColumnStat;
-use crate::report::files::{Group, HIDDEN, Sheet};
 use crate::report::model::{Model, percent};
+use crate::report::sheet::{Group, HIDDEN, Sheet};
 use crate::report::spread::{BESIDE, Bins, spread};
 use crate::report::trajectory::Trajectory;
 use crate::study::disclosure_control::Discretion;

@@ -1,13 +1,11 @@
 //! The numbers of a report, computed from the pool alone: the same tables give the same numbers.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::{DateTime, FixedOffset};
 use rayon::prelude::*;
 
-use crate::pool::paths::ServerFolder;
 use crate::report::attrition::{Arm, arms};
 use crate::report::books::{self, Books};
 use crate::report::checked;
@@ -15,26 +13,13 @@ use crate::report::findings::{Finding, Findings, SHOWN};
 use crate::report::journey::{Following, Journeys, Presence};
 use crate::report::people::Deeds;
 use crate::report::reading::{self, Everyone, Reading};
+use crate::report::sources::{Sources, Unreadable, scale_name, unreadable};
 use crate::report::tally::Tally;
 use crate::report::trajectory::{self, Scored};
 use crate::study::disclosure_control::{Discretion, Pseudonyms};
-use crate::study::name::ScaleName;
-use crate::study::people::Override;
 use crate::study::roster::Roster;
-use crate::study::scale::{Scale, ScaleKind, Study};
+use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
-
-/// What a report is made of.
-pub struct Sources<'s> {
-    pub server: &'s str,
-    pub study: &'s Study,
-    pub folder: &'s ServerFolder,
-    pub combined: Vec<PathBuf>,
-    pub scored: Vec<PathBuf>,
-    /// What the participants file says of accounts here.
-    pub accounts: BTreeMap<&'s str, &'s Override>,
-    pub discretion: Discretion,
-}
 
 /// All numbers of one server.
 #[derive(Debug)]
@@ -79,22 +64,6 @@ pub struct LogPlaces {
     pub only_log: u64,
     /// The table has it, TaskLog has not.
     pub only_table: u64,
-}
-
-/// Which file could not be read, and why.
-pub type Unreadable = (PathBuf, io::Error);
-
-pub(crate) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Unreadable + '_ {
-    move |error| (path.to_owned(), error)
-}
-
-/// The scale that a table is of.
-pub fn scale_name(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-pub(crate) fn definition<'s>(study: &'s Study, path: &Path) -> Option<&'s Scale> {
-    study.scales.get(&ScaleName::new(&scale_name(path)).ok()?)
 }
 
 /// Computes everything. Tables are read in parallel, each once, row by row.

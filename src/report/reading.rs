@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::report::checked::{Sink, Veil};
 use crate::report::findings::Findings;
-use crate::report::model::{Sources, Unreadable, definition, scale_name, unreadable};
 use crate::report::people::Deeds;
+use crate::report::sink::{Redactor, Sink};
+use crate::report::sources::{Sources, Unreadable, definition, scale_name, unreadable};
 use crate::report::tally::{Hashed, Pass, Setting, Tally};
 use crate::study::checks::Seen;
 use crate::study::checks::log::{Diary, Log};
@@ -44,9 +44,9 @@ pub struct Reading {
 
 impl<'s> Everyone<'s> {
     /// What findings in a table of this kind must not tell.
-    pub fn veil(&self, kind: Option<ScaleKind>) -> Option<Veil<'_>> {
+    pub fn redactor(&self, kind: Option<ScaleKind>) -> Option<Redactor<'_>> {
         let people_table = kind == Some(ScaleKind::Participants);
-        self.pseudonyms.as_ref().map(|names| Veil { names, people_table })
+        self.pseudonyms.as_ref().map(|names| Redactor { names, people_table })
     }
 
     /// Reads the participants' tables and the study's own.
@@ -110,7 +110,7 @@ pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Re
     let read = paths.par_iter().with_max_len(1).map(|(scale, path)| {
         let defined = definition(sources.study, path);
         let setting = Setting { scale, defined, slots, roster: &everyone.roster };
-        let sink = Sink::new(&sources.folder.reports(), everyone.veil(defined.map(|scale| scale.kind)));
+        let sink = Sink::new(&sources.folder.reports(), everyone.redactor(defined.map(|scale| scale.kind)));
         let diary = everyone.log.is_some_and(|log| log == *path);
         let (read, did) = table(path, setting, &context, sink, diary).map_err(unreadable(path))?;
         // The order of merging does not matter: sums, minima and maxima.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::report::column::{ColumnCounter, ColumnStat, Regimes};
 use crate::report::people::Deeds;
-use crate::study::checks::table::Stamp;
+use crate::study::checks::stamp::Stamp;
 use crate::study::each::Each;
 use crate::study::moment::{self, Moment};
 use crate::study::roster::{Roster, is_own_table};

@@ -19,7 +19,7 @@ use crate::run::summary::{Refusal, Summary};
 use crate::run::teller::Teller;
 use crate::run::{alarm, facts, history, prune, sharing};
 use crate::state::Store;
-use crate::tasks::Tasks;
+use crate::task::TaskSet;
 
 /// In bytes; a state from this size on is read with huge pages. That of 10,000 raw files has some seven megabytes.
 const LARGE_STATE: u64 = 1 << 20;
@@ -28,7 +28,7 @@ const LARGE_STATE: u64 = 1 << 20;
 ///
 /// # Errors
 /// [`Refusal`]: nothing was run.
-pub fn build(project: &Project, tasks: &Tasks, request: &Request) -> Result<Summary, Refusal> {
+pub fn build(project: &Project, tasks: &TaskSet, request: &Request) -> Result<Summary, Refusal> {
     let result = hold(project, request.wait).and_then(|lock| {
         let summary = carry_out(project, tasks, request, &lock)?;
         lock.release();
@@ -62,7 +62,7 @@ pub fn hold(project: &Project, wait: Duration) -> Result<Lock, Refusal> {
 ///
 /// # Errors
 /// [`Refusal`]: nothing was run.
-pub fn carry_out(project: &Project, tasks: &Tasks, request: &Request, lock: &Lock) -> Result<Summary, Refusal> {
+pub fn carry_out(project: &Project, tasks: &TaskSet, request: &Request, lock: &Lock) -> Result<Summary, Refusal> {
     let start = Instant::now();
     let (runs, pool, state) = (runs_folder(project), project.pool(), home(project).join("state"));
     let failed = |error| Refusal::Io(state.clone(), error);

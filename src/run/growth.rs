@@ -17,21 +17,12 @@ use crate::retry::RetryPolicy;
 use crate::run::contents::observe;
 use crate::run::facts;
 use crate::run::schedule::{Scheduler, State};
+use crate::run::server_progress::ServerProgress;
 use crate::run::worker::Message;
 use crate::state::Name;
 use crate::study::listing::Listed;
 use crate::study::name::ServerName;
 use crate::task::Warning;
-
-/// How far a server is.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    listing_failed: Option<Failure>,
-    exports_left: usize,
-    /// An export wrote raw files: the dates have to be looked for again.
-    wrote: bool,
-    grown: bool,
-}
 
 impl<'r> Scheduler<'r> {
     pub(super) fn begin<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, sender: &Sender<Message>)
@@ -40,7 +31,7 @@ impl<'r> Scheduler<'r> {
     {
         self.grow(Phase::First, None);
         for server in self.facts.servers.keys() {
-            self.servers.insert(server.clone(), Progress::default());
+            self.servers.insert(server.clone(), ServerProgress::default());
         }
         for server in servers_to_ask(&self.project.pipeline, &self.facts, &self.request.targets) {
             if self.must_be_asked(&server) {
@@ -48,7 +39,7 @@ impl<'r> Scheduler<'r> {
                 let (tasks, cancel, sender) = (self.tasks, self.cancel.clone(), sender.clone());
                 let policy = self.export_patience();
                 scope.spawn(move || {
-                    let (result, warnings) = tasks.list(&server, policy, &cancel);
+                    let (result, warnings) = tasks.lister.list(&server, policy, &cancel);
                     // The receiver lives as long as any thread.
                     let _ = sender.send(Message::Listed { server, result, warnings });
                 });
@@ -157,7 +148,7 @@ impl<'r> Scheduler<'r> {
     }
 
     fn grow_listed(&mut self) {
-        let answered = |(name, progress): (&ServerName, &Progress)| {
+        let answered = |(name, progress): (&ServerName, &ServerProgress)| {
             (!progress.grown && progress.exports_left == 0 && !self.asking.contains(name)).then(|| name.clone())
         };
         let servers: Vec<ServerName> = self.servers.iter().filter_map(answered).collect();

@@ -21,6 +21,7 @@ pub mod queue;
 pub mod recovery;
 pub mod request;
 pub mod schedule;
+pub mod server_progress;
 pub mod sharing;
 pub mod signals;
 pub mod summary;

@@ -13,7 +13,7 @@ use crate::run::facts::{self, now};
 use crate::run::home::read_state;
 use crate::state::{Name, Store};
 use crate::task::Facts;
-use crate::tasks::Tasks;
+use crate::task::TaskSet;
 
 /// The graph as far as it is known now, with the standing of each instance.
 pub struct Preview<'p> {
@@ -29,7 +29,7 @@ pub struct Preview<'p> {
 /// Looks at everything that the targets select.
 pub fn preview<'p>(
     project: &'p Project,
-    tasks: &'p Tasks,
+    tasks: &'p TaskSet,
     targets: &[Target],
     explicit: bool,
     forced: bool,

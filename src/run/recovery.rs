@@ -31,7 +31,7 @@ use crate::run::summary::{Refusal, Summary};
 use crate::run::verification::differences;
 use crate::state::Store;
 use crate::study::name::{ScaleName, ServerName};
-use crate::tasks::Tasks;
+use crate::task::TaskSet;
 
 /// What a recovery is about.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub fn known_scales(project: &Project, server: &Server) -> io::Result<BTreeSet<S
 ///
 /// # Errors
 /// [`Refusal`]: nothing was made.
-pub fn recover(project: &Project, tasks: &Tasks, scope: &Scope) -> Result<Outcome, Refusal> {
+pub fn recover(project: &Project, tasks: &TaskSet, scope: &Scope) -> Result<Outcome, Refusal> {
     let lock = hold(project, scope.wait)?;
     let state = home(project).join("state");
     let of_state = |error| Refusal::Io(state.clone(), error);

@@ -21,9 +21,9 @@ use crate::run::contents::Snapshot;
 use crate::run::events::{Event, Outcome, RunOutcome};
 use crate::run::explanation::Causes;
 use crate::run::facts::now;
-use crate::run::growth::Progress;
 use crate::run::queue::{Queues, Started};
 use crate::run::request::Request;
+use crate::run::server_progress::ServerProgress;
 use crate::run::signals::{Signals, Stop};
 use crate::run::summary::Summary;
 use crate::run::teller::Teller;
@@ -31,8 +31,8 @@ use crate::run::trace::Trace;
 use crate::run::worker::{Hands, Job, Message};
 use crate::state::{Name, Store};
 use crate::study::name::ServerName;
+use crate::task::TaskSet;
 use crate::task::{Axes, Facts, Output, Warning};
-use crate::tasks::Tasks;
 
 /// How long running tasks may go on after Ctrl-C.
 const GRACE: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ pub(super) enum State {
 /// Everything that a run knows while it goes on.
 pub struct Scheduler<'r> {
     pub(super) project: &'r Project,
-    pub(super) tasks: &'r Tasks,
+    pub(super) tasks: &'r TaskSet,
     pub(super) request: &'r Request,
     pub(super) run: Name,
     run_text: String,
@@ -63,7 +63,7 @@ pub struct Scheduler<'r> {
     pub(super) states: Vec<State>,
     queues: Queues<'r>,
     pub(super) pool: Arc<rayon::ThreadPool>,
-    pub(super) servers: BTreeMap<ServerName, Progress>,
+    pub(super) servers: BTreeMap<ServerName, ServerProgress>,
     /// Listings not yet answered.
     pub(super) asking: BTreeSet<ServerName>,
     in_flight: usize,
@@ -87,7 +87,7 @@ impl<'r> Scheduler<'r> {
     #[allow(clippy::too_many_arguments)] // the parts of one run, each made by its own room
     pub fn new(
         project: &'r Project,
-        tasks: &'r Tasks,
+        tasks: &'r TaskSet,
         request: &'r Request,
         run: &str,
         facts: Facts,

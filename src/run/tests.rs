@@ -20,8 +20,8 @@ use crate::run::home::runs_folder;
 use crate::run::preview::preview;
 use crate::run::request::{Loudness, Request};
 use crate::run::summary::Summary;
+use crate::task::TaskSet;
 use crate::task::{Axes, Declaration, Done, Facts, Task, Work};
-use crate::tasks::Tasks;
 
 mod scales;
 
@@ -56,8 +56,8 @@ impl Task for Revised {
     }
 }
 
-fn tasks(project: &Project, steps: &[Step]) -> Tasks {
-    let mut tasks = Tasks::new(project);
+fn tasks(project: &Project, steps: &[Step]) -> TaskSet {
+    let mut tasks = crate::tasks::of(project);
     let revise = |(task, step): (Box<dyn Task>, &Step)| Box::new(Revised(task, step.revision)) as Box<dyn Task>;
     tasks.all = tasks.all.into_iter().zip(steps).map(revise).collect();
     tasks
@@ -122,10 +122,10 @@ fn all(project: &Project) -> Vec<Target> {
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
 
 fn run(project: &Project) -> Summary {
-    run_tasks(project, &Tasks::new(project))
+    run_tasks(project, &crate::tasks::of(project))
 }
 
-fn run_tasks(project: &Project, tasks: &Tasks) -> Summary {
+fn run_tasks(project: &Project, tasks: &TaskSet) -> Summary {
     let request = Request {
         targets: all(project),
         explicit: true,
@@ -152,10 +152,10 @@ impl Planned {
 }
 
 fn plan(project: &Project) -> Planned {
-    plan_tasks(project, &Tasks::new(project), &all(project))
+    plan_tasks(project, &crate::tasks::of(project), &all(project))
 }
 
-fn plan_tasks(project: &Project, tasks: &Tasks, targets: &[Target]) -> Planned {
+fn plan_tasks(project: &Project, tasks: &TaskSet, targets: &[Target]) -> Planned {
     let found = preview(project, tasks, targets, true, false).unwrap();
     let mut planned = Planned::default();
     for (node, standing) in found.outlook.all() {

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use chrono::{NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 
-use crate::study::checks::Settings;
+use crate::study::checks::settings::Settings;
 use crate::study::name::ScaleName;
 
 /// Of what a value says, not of how it was written: enough to tell two values apart in a message.

@@ -11,45 +11,16 @@ pub mod wide;
 
 use std::sync::Arc;
 
-use crate::cancel::Cancel;
 use crate::config::Project;
 use crate::config::pipeline::{Action, TaskSpec};
 use crate::failure::Failure;
-use crate::retry::RetryPolicy;
-use crate::study::listing::Listed;
-use crate::study::name::ServerName;
-use crate::task::{Axes, Declaration, Done, Facts, Task, Warning, Work};
+use crate::task::{Axes, Declaration, Done, Facts, Task, TaskSet, Work};
 
-/// The tasks of a pipeline, in its order.
-pub struct Tasks {
-    pub all: Vec<Box<dyn Task>>,
-    exporter: Arc<export::Export>,
-}
-
-impl Tasks {
-    pub fn new(project: &Project) -> Self {
-        let exporter = Arc::new(export::Export::new(project));
-        let make = |spec: &TaskSpec| make(project, spec, &exporter);
-        Self { all: project.pipeline.tasks.iter().map(make).collect(), exporter }
-    }
-
-    /// Asks a server for its listing, with what has to be said beside it.
-    ///
-    /// # Errors
-    /// The failure of every export of this server.
-    pub fn list(
-        &self,
-        server: &ServerName,
-        policy: RetryPolicy,
-        cancel: &Cancel,
-    ) -> (Result<Vec<Listed>, Failure>, Vec<Warning>) {
-        self.exporter.list(server, policy, cancel)
-    }
-
-    /// Asks a server for its listing and keeps nothing.
-    pub fn ask(&self, server: &ServerName, policy: RetryPolicy, cancel: &Cancel) -> Result<Vec<Listed>, Failure> {
-        self.exporter.ask(server, policy, cancel)
-    }
+/// Makes the tasks of a project's pipeline.
+pub fn of(project: &Project) -> TaskSet {
+    let exporter = Arc::new(export::Export::new(project));
+    let all = project.pipeline.tasks.iter().map(|spec| make(project, spec, &exporter)).collect();
+    TaskSet { all, lister: exporter }
 }
 
 fn make(project: &Project, spec: &TaskSpec, exporter: &Arc<export::Export>) -> Box<dyn Task> {

@@ -8,9 +8,9 @@ use super::{drawing, heat};
 use crate::report::charts;
 use crate::report::column::ColumnStat;
 use crate::report::drawn::{POINT, has_picture, points};
-use crate::report::files;
 use crate::report::findings::Finding;
 use crate::report::model::Model;
+use crate::report::sheet;
 use crate::report::spread::{BESIDE, Bins, spread};
 use crate::report::tally::Tally;
 use crate::report::trajectory::Trajectory;
@@ -78,7 +78,7 @@ fn one_range(table: &Tally, range: (f64, f64), items: &[&ColumnStat], discretion
                         tr {
                             th scope="row" { (column.name) }
                             @for part in parts { (share(part, column.entries, told, discretion)) }
-                            td { @if told { (column.entries) } @else { (files::HIDDEN) } }
+                            td { @if told { (column.entries) } @else { (sheet::HIDDEN) } }
                         }
                     }
                 }

@@ -15,6 +15,7 @@ use crate::report::charts;
 use crate::report::files;
 use crate::report::findings;
 use crate::report::model::{Model, percent};
+use crate::report::sheet;
 use crate::style::STYLE;
 
 const SCRIPT: &str = include_str!("script.js");
@@ -202,7 +203,7 @@ fn step(model: &Model, count: u64, name: &str, told: bool, leaving: &[(u64, &str
     let enrolled = model.arms[0].enrolled;
     let width = if told { count * 100 / enrolled.max(1) } else { 0 };
     let hidden = |part: u64| !told && part > 0 && !model.discretion.hides(part);
-    let shown = |part: u64| if hidden(part) { files::HIDDEN.to_owned() } else { model.discretion.count(part) };
+    let shown = |part: u64| if hidden(part) { sheet::HIDDEN.to_owned() } else { model.discretion.count(part) };
     html! {
         li {
             div.box { b { (shown(count)) } span { (name) } }
@@ -261,7 +262,7 @@ fn checks(model: &Model) -> Markup {
                 .to_vec()
         })
     });
-    let sheet = files::Sheet { header, rows: rows.collect() };
+    let sheet = sheet::Sheet { header, rows: rows.collect() };
     let shown = |rule: &str, count: u64| if rule == "R12" { 0 } else { count.min(findings::SHOWN) };
     html! {
         h2 id="checks" { "Checks" }

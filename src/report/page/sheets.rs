@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 
-use crate::report::files::Sheet;
+use crate::report::sheet::Sheet;
 
 /// More different texts than this are written row by row.
 const DICTIONARY: usize = 400;

@@ -58,16 +58,16 @@ fn build_all(project: &Project, prune: bool) -> Summary {
     let targets = vec![Target::parse("whole").unwrap()];
     let request =
         Request { targets, loudness: Loudness::Quiet, jobs: Some(2), prune, wait: LONG_ENOUGH, ..Request::default() };
-    build(project, &Tasks::new(project), &request).unwrap()
+    build(project, &crate::tasks::of(project), &request).unwrap()
 }
 
 fn planned(project: &Project) -> Planned {
-    plan_tasks(project, &Tasks::new(project), &[Target::parse("whole").unwrap()])
+    plan_tasks(project, &crate::tasks::of(project), &[Target::parse("whole").unwrap()])
 }
 
 /// The scales whose outputs are told to be left over.
 fn left_over(project: &Project) -> BTreeSet<String> {
-    let tasks = Tasks::new(project);
+    let tasks = crate::tasks::of(project);
     let found = preview(project, &tasks, &[Target::parse("whole").unwrap()], false, false).unwrap();
     let text = |path: &Name| found.store.names.text(*path).rsplit('/').next().unwrap().to_owned();
     found.orphans(project).iter().flat_map(|(_, paths)| paths.iter().map(text)).collect()

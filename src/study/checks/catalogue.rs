@@ -1,6 +1,6 @@
 //! Every rule by name: what it finds, what that means, what to do, how grave it is, and which numbers decide.
 
-use super::Severity;
+use super::severity::Severity;
 
 /// One rule.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! What TaskLog says: who finished which task of which session, and when.
 
-use super::table::Stamp;
+use super::stamp::Stamp;
 use crate::study::each::Grid;
 use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;

@@ -16,6 +16,9 @@ pub mod groups;
 pub mod ledger;
 pub mod log;
 pub mod order;
+pub mod settings;
+pub mod severity;
+pub mod stamp;
 pub mod table;
 pub mod text;
 mod told;
@@ -24,28 +27,12 @@ mod told;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+
+pub use crate::study::checks::settings::Settings;
+pub use crate::study::checks::severity::Severity;
 
 use crate::study::checks::catalogue::Rule;
 use crate::study::scale::Study;
-
-/// How grave a rule's findings are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    Error,
-    Warning,
-    Notice,
-}
-
-impl Severity {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Notice => "notice",
-        }
-    }
-}
 
 /// Something a rule found: a row of checks.csv.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,16 +59,6 @@ pub(crate) fn report(study: &Study, sink: &mut impl FnMut(&Finding<'_>), mut fin
         finding.severity = if finding.severity == Severity::Error { Severity::Error } else { usual };
     }
     sink(&finding);
-}
-
-/// What a study's definition says otherwise than the catalogue.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settings {
-    pub off: bool,
-    pub severity: Option<Severity>,
-    pub thresholds: BTreeMap<String, f64>,
-    /// The columns a rule looks at, where that is not decided by their kind: years of birth.
-    pub columns: Vec<String>,
 }
 
 impl Study {

@@ -12,10 +12,11 @@ use super::facts::{Fact, Facts, NOBODY, Place};
 use super::gaps::{self, Gap, Totals};
 use super::log::{Log, is_compared};
 use super::order::{self, Firsts};
+use super::stamp::Stamp;
 use super::{Finding, Seen, groups};
 use crate::study::cell::{decimal, integer};
 use crate::study::labels::Labels;
-use crate::study::moment::{self, Moment, Moments};
+use crate::study::moment::{self, Moments};
 use crate::study::name::ScaleName;
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
 use crate::table::record::Record;
@@ -101,15 +102,6 @@ fn runs(columns: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
 /// A hash of some columns' cells.
 fn hash(record: &Record<'_>, runs: &[Range<usize>], seed: u64) -> u64 {
     runs.iter().filter_map(|run| record.between(run)).fold(seed, |seed, cells| xxh3_64_with_seed(cells, seed))
-}
-
-/// Whose an entry is, of those that the roster has, where it belongs, and when it was entered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    pub person: Option<u32>,
-    /// Numbers from 0: the same for entries of this table whose session, tag and task are the same.
-    pub label: u32,
-    pub moment: Option<Moment>,
 }
 
 /// A combined table while it is read, row by row; what its rows show together is told at the end.

@@ -30,7 +30,7 @@ type Sent = BTreeMap<usize, Option<u16>>;
 
 impl Trip<'_> {
     fn with_ledger<T>(&self, act: impl FnOnce(&mut Ledger) -> io::Result<T>) -> Result<T, Failure> {
-        let mut ledger = self.line.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledger = self.connection.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = match ledger.as_mut() {
             Some(ledger) => Ok(ledger),
             None => Ledger::open(self.folder).map(|opened| ledger.insert(opened)),
@@ -53,7 +53,7 @@ impl Trip<'_> {
             self.warn("should_be_gone", message, true);
         }
         let oldest = past.values().filter(|past| !past.was_gone).map(|past| past.since).min();
-        self.manner.cancel.check()?;
+        self.context.cancel.check()?;
         let proof = self.archive().proof(received).map_err(|error| Failure::write(&self.folder.raw(), &error))?;
         let unproven = distinct - proof.count();
         if proof.count() == 0 {
@@ -99,13 +99,13 @@ impl Trip<'_> {
         let (next, refused, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
         let goes_on = || {
             let left = next.load(Ordering::Relaxed) < intended.len();
-            left && !stop.load(Ordering::Relaxed) && !self.manner.cancel.is_cancelled()
+            left && !stop.load(Ordering::Relaxed) && !self.context.cancel.is_cancelled()
         };
         let one = |turn: &Turn<'_>| {
             let place = next.fetch_add(1, Ordering::Relaxed);
-            let answer = turn.delete(intended.get(place)?, self.manner.policy);
+            let answer = turn.delete(intended.get(place)?, self.context.policy);
             fault::point("delete-sent", self.folder.path());
-            self.manner.voice.progress(place as u64 + 1, intended.len() as u64);
+            self.context.voice.progress(place as u64 + 1, intended.len() as u64);
             match answer.status {
                 Some(200..=299 | 404) => refused.store(0, Ordering::Relaxed),
                 // Protected or refused: more of the same would only make noise.
@@ -163,7 +163,7 @@ impl Trip<'_> {
         if left.is_empty() {
             return Ok(unproven > 0);
         }
-        self.manner.cancel.check()?;
+        self.context.cancel.check()?;
         let ids: Vec<i64> = left.iter().map(|identity| identity.id).collect();
         let mut message = format!(
             "{}: {} of {} entries are still on the server after DELETE, {}{}",
@@ -213,13 +213,13 @@ impl Trip<'_> {
 
     /// As [`close_open`](Self::close_open), of a table that is not to be exported.
     pub fn close_open_intents(&mut self) -> Result<(), Failure> {
-        let before = self.line.notes.of(self.scale);
+        let before = self.connection.notes.of(self.scale);
         let (_, received) = self.fetch(None)?;
         self.close_open(&received, before.pending)?;
         let pending = received.distinct() as u64;
         self.receipt(Receipt { pending, ..Receipt::default() })?;
         let notes = Notes { pending, ..before };
-        self.line.notes.save(self.scale, &notes).map_err(|error| Failure::write(&self.folder.index(), &error))
+        self.connection.notes.save(self.scale, &notes).map_err(|error| Failure::write(&self.folder.index(), &error))
     }
 }
 

@@ -1,175 +1,122 @@
 //! Export: ask, archive durably, and only then delete what is proven to be safe.
 
+mod connection;
+mod context;
 mod deletion;
 mod schedule;
 mod trip;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::cancel::Cancel;
 use crate::client::server::StudyServer;
 use crate::config::Project;
 use crate::config::secret;
 use crate::config::servers::{Server, Servers};
-use crate::disk::joined_sync::JoinedSync;
 use crate::failure::{Failure, FailureKind};
 use crate::pool::benchmark::{self, Mark};
 use crate::pool::index::Index;
 use crate::pool::ledger;
-use crate::pool::notes::Notebook;
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::retry::RetryPolicy;
 use crate::study::listing::{Listed, Listing};
 use crate::study::name::{ScaleName, ServerName};
-use crate::task::{Axes, Declaration, Done, Facts, Task, Voice, Warning, Work};
+use crate::task::{Axes, Declaration, Done, Facts, Lister, Task, Voice, Warning, Work};
+use crate::tasks::export::connection::ServerConnection;
+use crate::tasks::export::context::{Collected, RequestContext};
 use crate::tasks::export::trip::Trip;
 
 /// The exports of all servers.
 pub struct Export {
     servers: Arc<Servers>,
-    lines: BTreeMap<ServerName, Line>,
-}
-
-/// The way to one server.
-struct Line {
-    client: OnceLock<Result<StudyServer, Failure>>,
-    marks: benchmark::Waiting,
-    /// The folder of raw files.
-    raw: JoinedSync,
-    notes: Notebook,
-    /// One writer of deletions.jsonl at a time.
-    ledger: Mutex<Option<ledger::Ledger>>,
-    /// The schedule is asked for once in a run, by the first who can.
-    schedule: AtomicBool,
-}
-
-impl Line {
-    fn to(server: &Server) -> Self {
-        let folder = ServerFolder::new(&server.path);
-        Self {
-            client: OnceLock::new(),
-            marks: benchmark::Waiting::default(),
-            raw: JoinedSync::new(folder.raw()),
-            notes: Notebook::new(&folder),
-            ledger: Mutex::new(None),
-            schedule: AtomicBool::new(false),
-        }
-    }
-
-    fn keep_schedule(&self, server: &Server, client: &StudyServer, manner: Manner<'_>) {
-        if !self.schedule.swap(true, Ordering::Relaxed) {
-            schedule::keep(server, client, manner);
-        }
-    }
-}
-
-/// How long to wait, whether to stop, whom to tell.
-#[derive(Clone, Copy)]
-struct Manner<'m> {
-    policy: RetryPolicy,
-    cancel: &'m Cancel,
-    voice: &'m dyn Voice,
-}
-
-/// Keeps warnings until somebody asks for them.
-#[derive(Default)]
-struct Collected(Mutex<Vec<Warning>>);
-
-impl Voice for Collected {
-    fn warn(&self, warning: Warning) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
-    }
-
-    fn progress(&self, _: u64, _: u64) {}
+    connections: BTreeMap<ServerName, ServerConnection>,
 }
 
 impl Export {
     pub fn new(project: &Project) -> Self {
-        let lines = project.servers.iter().map(|(name, server)| (name.clone(), Line::to(server))).collect();
-        Self { servers: Arc::clone(&project.servers), lines }
+        let connections =
+            project.servers.iter().map(|(name, server)| (name.clone(), ServerConnection::to(server))).collect();
+        Self { servers: Arc::clone(&project.servers), connections }
     }
 
-    fn server(&self, name: &ServerName) -> Result<(&Server, &Line, &StudyServer), Failure> {
+    fn server(&self, name: &ServerName) -> Result<(&Server, &ServerConnection, &StudyServer), Failure> {
         let unknown = || Failure::new(FailureKind::Internal, format!("there is no server {name}"));
         let server = self.servers.get(name).ok_or_else(unknown)?;
-        let line = self.lines.get(name).ok_or_else(unknown)?;
-        let client = line.client.get_or_init(|| {
+        let connection = self.connections.get(name).ok_or_else(unknown)?;
+        let client = connection.client.get_or_init(|| {
             let password = match &server.password {
                 Some(secret) => secret::reveal(secret)?,
                 None => String::new().into(),
             };
             StudyServer::new(&server.url, server.user.clone(), password, server.max_answer)
         });
-        Ok((server, line, client.as_ref().map_err(Clone::clone)?))
+        Ok((server, connection, client.as_ref().map_err(Clone::clone)?))
     }
 
-    /// Asks a server for its listing, and sees to what belongs to a server as a whole: marks that were lost, deletions
-    /// that a killed run left without an end, the first copy of the schedule.
-    ///
-    /// # Errors
-    /// The failure of every export of this server.
-    pub fn list(
+    fn listed(&self, name: &ServerName, context: RequestContext<'_>) -> Result<Vec<Listed>, Failure> {
+        let (server, connection, client) = self.server(name)?;
+        let Listing { tables, strange } = client.listing(context.policy, context.cancel)?;
+        for message in strange {
+            context.voice.warn(Warning { code: "strange_table", message, critical: false });
+        }
+        let folder = ServerFolder::new(&server.path);
+        ledger::reopen(&folder).map_err(|error| Failure::read(&folder.deletions(), &error))?;
+        if benchmark::is_lost(&folder) {
+            recompute_marks(&folder, &tables, context.voice)?;
+        }
+        refresh_marks(&folder, &tables).map_err(|error| Failure::write(&benchmark::path(&folder), &error))?;
+        // Where something is exported, that goes on beside it.
+        if !schedule::is_kept(&folder) && tables.iter().all(|table| table.size == 0) {
+            connection.keep_schedule(server, client, context);
+        }
+        let waits = |scale: &ScaleName| ledger::is_open(&folder, scale) || connection.notes.of(scale).pending > 0;
+        for table in tables.iter().filter(|table| table.size == 0 && waits(&table.name)) {
+            let mut trip = Trip::new(server, connection, client, &table.name, &folder, context);
+            if let Err(failure) = trip.close_open_intents() {
+                let message = format!("deletions of {} could not be looked after: {failure}", table.name);
+                context.voice.warn(Warning { code: "deletions_open", message, critical: false });
+            }
+        }
+        Ok(tables)
+    }
+
+    fn export(&self, work: &Work<'_>, name: &ServerName, scale: &ScaleName) -> Result<Done, Failure> {
+        let (server, connection, client) = self.server(name)?;
+        let context = RequestContext { policy: work.policy, cancel: work.cancel, voice: work.voice };
+        connection.keep_schedule(server, client, context);
+        let folder = ServerFolder::new(&server.path);
+        let mut trip = Trip::new(server, connection, client, scale, &folder, context);
+        if let Some(facts) = work.facts.servers.get(name).and_then(|seen| seen.scales.get(scale)) {
+            trip.deleteable = facts.deleteable.unwrap_or_default();
+            trip.listed = facts.listed;
+        }
+        let under_way = connection.marks.join();
+        let unfinished = trip.go();
+        let marked = under_way.leave(&folder).map_err(|error| Failure::write(&benchmark::path(&folder), &error));
+        let unfinished = unfinished.and_then(|unfinished| marked.map(|()| unfinished));
+        let unfinished = unfinished.map_err(|failure| failure.after(trip.counts.clone()))?;
+        Ok(Done { counts: trip.counts, written: trip.written, unfinished, ..Done::default() })
+    }
+}
+
+/// Beside the listing this sees to what belongs to a server as a whole: marks that were lost, deletions that a killed run
+/// left without an end, the first copy of the schedule.
+impl Lister for Export {
+    fn list(
         &self,
         name: &ServerName,
         policy: RetryPolicy,
         cancel: &Cancel,
     ) -> (Result<Vec<Listed>, Failure>, Vec<Warning>) {
         let collected = Collected::default();
-        let manner = Manner { policy, cancel, voice: &collected };
-        let listing = self.listed(name, manner);
+        let context = RequestContext { policy, cancel, voice: &collected };
+        let listing = self.listed(name, context);
         (listing, collected.0.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn listed(&self, name: &ServerName, manner: Manner<'_>) -> Result<Vec<Listed>, Failure> {
-        let (server, line, client) = self.server(name)?;
-        let Listing { tables, strange } = client.listing(manner.policy, manner.cancel)?;
-        for message in strange {
-            manner.voice.warn(Warning { code: "strange_table", message, critical: false });
-        }
-        let folder = ServerFolder::new(&server.path);
-        ledger::reopen(&folder).map_err(|error| Failure::read(&folder.deletions(), &error))?;
-        if benchmark::is_lost(&folder) {
-            recompute_marks(&folder, &tables, manner.voice)?;
-        }
-        refresh_marks(&folder, &tables).map_err(|error| Failure::write(&benchmark::path(&folder), &error))?;
-        // Where something is exported, that goes on beside it.
-        if !schedule::is_kept(&folder) && tables.iter().all(|table| table.size == 0) {
-            line.keep_schedule(server, client, manner);
-        }
-        let waits = |scale: &ScaleName| ledger::is_open(&folder, scale) || line.notes.of(scale).pending > 0;
-        for table in tables.iter().filter(|table| table.size == 0 && waits(&table.name)) {
-            let mut trip = Trip::new(server, line, client, &table.name, &folder, manner);
-            if let Err(failure) = trip.close_open_intents() {
-                let message = format!("deletions of {} could not be looked after: {failure}", table.name);
-                manner.voice.warn(Warning { code: "deletions_open", message, critical: false });
-            }
-        }
-        Ok(tables)
-    }
-
-    /// Asks a server for its listing and keeps nothing.
-    pub fn ask(&self, name: &ServerName, policy: RetryPolicy, cancel: &Cancel) -> Result<Vec<Listed>, Failure> {
+    fn ask(&self, name: &ServerName, policy: RetryPolicy, cancel: &Cancel) -> Result<Vec<Listed>, Failure> {
         self.server(name).and_then(|(_, _, client)| Ok(client.listing(policy, cancel)?.tables))
-    }
-
-    fn export(&self, work: &Work<'_>, name: &ServerName, scale: &ScaleName) -> Result<Done, Failure> {
-        let (server, line, client) = self.server(name)?;
-        let manner = Manner { policy: work.policy, cancel: work.cancel, voice: work.voice };
-        line.keep_schedule(server, client, manner);
-        let folder = ServerFolder::new(&server.path);
-        let mut trip = Trip::new(server, line, client, scale, &folder, manner);
-        if let Some(facts) = work.facts.servers.get(name).and_then(|seen| seen.scales.get(scale)) {
-            trip.deleteable = facts.deleteable.unwrap_or_default();
-            trip.listed = facts.listed;
-        }
-        let under_way = line.marks.join();
-        let unfinished = trip.go();
-        let marked = under_way.leave(&folder).map_err(|error| Failure::write(&benchmark::path(&folder), &error));
-        let unfinished = unfinished.and_then(|unfinished| marked.map(|()| unfinished));
-        let unfinished = unfinished.map_err(|failure| failure.after(trip.counts.clone()))?;
-        Ok(Done { counts: trip.counts, written: trip.written, unfinished, ..Done::default() })
     }
 }
 

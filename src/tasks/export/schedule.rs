@@ -10,7 +10,7 @@ use crate::disk::atomic;
 use crate::failure::Failure;
 use crate::pool::paths::ServerFolder;
 use crate::task::Warning;
-use crate::tasks::export::Manner;
+use crate::tasks::export::context::RequestContext;
 
 /// Whether there is a copy at all.
 pub(super) fn is_kept(folder: &ServerFolder) -> bool {
@@ -23,11 +23,11 @@ fn is_copy(entry: &fs::DirEntry) -> bool {
 
 /// Asks for the schedule and keeps it when it differs from the newest copy. Answers count without it: a failure is told
 /// and no more.
-pub(super) fn keep(server: &Server, client: &StudyServer, manner: Manner<'_>) {
-    let kept = client.study(manner.policy, manner.cancel).and_then(|study| write(server, &study));
+pub(super) fn keep(server: &Server, client: &StudyServer, context: RequestContext<'_>) {
+    let kept = client.study(context.policy, context.cancel).and_then(|study| write(server, &study));
     if let Err(failure) = kept {
         let message = format!("the study's schedule could not be kept: {failure}");
-        manner.voice.warn(Warning { code: "study", message, critical: false });
+        context.voice.warn(Warning { code: "study", message, critical: false });
     }
 }
 

@@ -24,7 +24,8 @@ use crate::pool::received::{Gathering, Received};
 use crate::study::entry::{Broken, Entries};
 use crate::study::name::ScaleName;
 use crate::task::Warning;
-use crate::tasks::export::{Line, Manner};
+use crate::tasks::export::connection::ServerConnection;
+use crate::tasks::export::context::RequestContext;
 
 /// A table that stays on the server is downloaded whole so often; in between only what is dated later.
 const FULL_EVERY: Duration = Duration::hours(24);
@@ -36,11 +37,11 @@ const SERVER_OFFSET: i32 = -5 * 3600;
 /// One table fetched, archived, and emptied where that is asked and safe.
 pub(super) struct Trip<'t> {
     pub server: &'t Server,
-    pub line: &'t Line,
+    pub connection: &'t ServerConnection,
     pub client: &'t StudyServer,
     pub scale: &'t ScaleName,
     pub folder: &'t ServerFolder,
-    pub manner: Manner<'t>,
+    pub context: RequestContext<'t>,
     pub deleteable: bool,
     pub listed: Option<u64>,
     pub counts: Counts,
@@ -50,21 +51,21 @@ pub(super) struct Trip<'t> {
 impl<'t> Trip<'t> {
     pub fn new(
         server: &'t Server,
-        line: &'t Line,
+        connection: &'t ServerConnection,
         client: &'t StudyServer,
         scale: &'t ScaleName,
         folder: &'t ServerFolder,
-        manner: Manner<'t>,
+        context: RequestContext<'t>,
     ) -> Self {
         let (counts, written) = (Counts::default(), Vec::new());
-        Self { server, line, client, scale, folder, manner, deleteable: false, listed: None, counts, written }
+        Self { server, connection, client, scale, folder, context, deleteable: false, listed: None, counts, written }
     }
 
     /// True when something stays to be deleted.
     pub fn go(&mut self) -> Result<bool, Failure> {
         let mut index = Index::open(self.folder, self.scale).map_err(|e| Failure::read(&self.folder.index(), &e))?;
         self.tell_of_damage(&index);
-        let before = self.line.notes.of(self.scale);
+        let before = self.connection.notes.of(self.scale);
         let mut notes = before.clone();
         let emptying = self.server.delete_mode && self.deleteable;
         let harmed = !index.damaged.is_empty() || !index.gone.is_empty();
@@ -89,7 +90,7 @@ impl<'t> Trip<'t> {
         let distinct = received.distinct() as u64;
         let account = self.account(after.is_none());
         let left = self.empty(received, emptying, account, &mut notes);
-        self.line.notes.save(self.scale, &notes).map_err(|e| Failure::write(&self.folder.index(), &e))?;
+        self.connection.notes.save(self.scale, &notes).map_err(|e| Failure::write(&self.folder.index(), &e))?;
         let left = left?;
         self.balance(distinct, emptying)?;
         Ok(left)
@@ -200,7 +201,7 @@ impl<'t> Trip<'t> {
     }
 
     pub fn warn(&self, code: &'static str, message: String, critical: bool) {
-        self.manner.voice.warn(Warning { code, message, critical });
+        self.context.voice.warn(Warning { code, message, critical });
     }
 
     /// Where the table is, for messages.
@@ -222,8 +223,8 @@ impl<'t> Trip<'t> {
     /// The answer in a file and what it holds, without its texts.
     pub fn fetch(&self, after: Option<NaiveDateTime>) -> Result<(Incoming, Received), Failure> {
         let raw = self.folder.raw();
-        let progress = |size| self.manner.voice.progress(size, 0);
-        let (policy, cancel) = (self.manner.policy, self.manner.cancel);
+        let progress = |size| self.context.voice.progress(size, 0);
+        let (policy, cancel) = (self.context.policy, self.context.cancel);
         let asked = Asked { scale: self.scale, after, policy, cancel, progress: &progress };
         let mut spoilt = None;
         let taken = self.client.entries(&asked, |answer| {
@@ -273,9 +274,9 @@ impl<'t> Trip<'t> {
         if !emptying || concerned.is_empty() {
             return Ok(());
         }
-        let cancel = || self.manner.cancel.check().map_err(io::Error::other);
+        let cancel = || self.context.cancel.check().map_err(io::Error::other);
         let proven = self.archive().prove(index, &concerned, received, cancel);
-        let damaged = proven.map_err(|error| self.manner.cancel.check().err().unwrap_or_else(|| failed(error)))?;
+        let damaged = proven.map_err(|error| self.context.cancel.check().err().unwrap_or_else(|| failed(error)))?;
         for (name, why) in damaged {
             let message = format!("{name}: {why}; its entries that are still on the server are archived again");
             self.warn("raw_damaged", message, true);
@@ -316,7 +317,7 @@ impl<'t> Trip<'t> {
             scale: self.scale,
             style: &self.server.date_style,
             timezone: self.server.timezone,
-            raw: &self.line.raw,
+            raw: &self.connection.raw,
         }
     }
 
@@ -358,7 +359,7 @@ impl<'t> Trip<'t> {
     fn mark(&self, index: &Index, emptying: bool) -> Result<(), Failure> {
         let mark = Mark { current: index.highest(), deleteable: self.deleteable };
         // An emptied table is not asked again before something new is there: its mark does not wait for others.
-        let put = self.line.marks.put(self.folder, self.scale, mark, emptying);
+        let put = self.connection.marks.put(self.folder, self.scale, mark, emptying);
         put.map_err(|error| Failure::write(&benchmark::path(self.folder), &error))
     }
 }
