@@ -14,6 +14,7 @@ use std::time::Instant;
 use chrono::{DateTime, Duration, Utc};
 use csv::ByteRecord;
 use mtdata::config::error::Problems;
+use mtdata::report::accounts::read_participants;
 use mtdata::study::checks::cells::{Row, RowRules};
 use mtdata::study::checks::log::{Diary, Log};
 use mtdata::study::checks::table::{Context, Examination, Examined};
@@ -23,7 +24,7 @@ use mtdata::study::name::ScaleName;
 use mtdata::study::roster::Roster;
 use mtdata::study::scale::Study;
 use mtdata::study::schedule::Slots;
-use mtdata::table::record::Records;
+use mtdata::table::records::Records;
 use rayon::prelude::*;
 
 /// As in the program.
@@ -180,7 +181,7 @@ fn check<'c>(study: &Study, context: &'c Context<'c>, name: &'c str, path: &Path
 
 fn check_all(study: &Study, folder: &Path, paths: &[PathBuf]) -> Outcome<usize> {
     let mut roster = Roster::default();
-    roster.read_participants(&folder.join("ParticipantExport.csv"))?;
+    read_participants(&mut roster, &folder.join("ParticipantExport.csv"))?;
     let slots = Slots::new(study);
     let context = Context::new(study, &slots, &roster);
     let names: Vec<String> =

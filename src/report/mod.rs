@@ -5,6 +5,7 @@
 //! [`attrition`] and [`trajectory`] sum up; [`model`] holds it all; [`files`], [`drawn`] and [`page`] write it down. Beside it,
 //! [`codebook`] and [`package`] say what the tables' columns mean.
 
+pub mod accounts;
 pub mod attrition;
 pub mod books;
 pub mod charts;

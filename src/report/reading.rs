@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use crate::report::accounts::{read_conditions, read_participants};
 use crate::report::findings::Findings;
 use crate::report::people::Deeds;
 use crate::report::sink::{Redactor, Sink};
@@ -20,7 +21,7 @@ use crate::study::disclosure_control::Pseudonyms;
 use crate::study::roster::{Roster, is_own_table};
 use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
-use crate::table::record::Records;
+use crate::table::records::Records;
 
 /// Who takes part: what every other table is held against.
 pub struct Everyone<'s> {
@@ -60,12 +61,12 @@ impl<'s> Everyone<'s> {
         let (people, others): (Vec<&PathBuf>, Vec<&PathBuf>) =
             sources.combined.iter().partition(|path| is(path, ScaleKind::Participants, "ParticipantExport"));
         for path in &people {
-            roster.read_participants(path).map_err(unreadable(path))?;
+            read_participants(&mut roster, path).map_err(unreadable(path))?;
         }
         for path in &others {
             let records = File::open(path).and_then(Records::new).map_err(unreadable(path))?;
             if is_own_table(records.header()) {
-                roster.read_conditions(sources.study, path).map_err(unreadable(path))?;
+                read_conditions(&mut roster, sources.study, path).map_err(unreadable(path))?;
             }
         }
         roster.hear(&sources.accounts);

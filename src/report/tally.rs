@@ -11,10 +11,10 @@ use crate::report::people::Deeds;
 use crate::study::checks::stamp::Stamp;
 use crate::study::each::Each;
 use crate::study::moment::{self, Moment};
+use crate::study::record::Record;
 use crate::study::roster::{Roster, is_own_table};
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
 use crate::study::schedule::Slots;
-use crate::table::record::Record;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 
 /// Columns that are no answers.

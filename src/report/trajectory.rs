@@ -10,7 +10,7 @@ use crate::report::tally::{Hashed, Places};
 use crate::study::cell::decimal;
 use crate::study::labels::Labels;
 use crate::study::schedule::Slots;
-use crate::table::record::Records;
+use crate::table::records::Records;
 
 /// One score of one scale.
 #[derive(Debug, Clone, PartialEq)]

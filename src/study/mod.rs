@@ -13,6 +13,7 @@ pub mod moment;
 pub mod name;
 pub mod people;
 pub mod read_buffer;
+pub mod record;
 pub mod roster;
 pub mod scale;
 pub mod schedule;

@@ -1,17 +1,14 @@
 //! Who takes part, and in which condition: by the participants' table, the study's own, and what the team says.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::path::Path;
 
 use rustc_hash::FxHashMap;
 
 use crate::study::checks::cells::is_true;
 use crate::study::moment;
 use crate::study::people::Override;
+use crate::study::record::Record;
 use crate::study::scale::Study;
-use crate::table::record::{Record, Records};
 
 /// One account.
 #[derive(Debug, Clone, Default)]
@@ -114,48 +111,43 @@ pub fn is_own_table(header: &[String]) -> bool {
     OWN_TABLE.iter().all(|name| header.iter().any(|column| column == name))
 }
 
+fn column(header: &[String], name: &str) -> Option<usize> {
+    header.iter().position(|column| column == name)
+}
+
 fn text(record: &Record<'_>, at: Option<usize>) -> String {
     String::from_utf8_lossy(record.cell(at)).into_owned()
 }
 
 impl Roster {
-    /// Reads a participants' table.
-    pub fn read_participants(&mut self, path: &Path) -> io::Result<()> {
+    /// Begins a participants' table with this header.
+    pub fn participants(&mut self, header: &[String]) -> ParticipantRows<'_> {
         self.found = true;
-        let mut table = Records::new(File::open(path)?)?;
-        let of = |name: &str| table.column(name);
-        let (id, study, active, current) = (of("id"), of("study"), of("active"), of("_current"));
-        let created = [of("dateCreated"), of("date")];
-        let team = [of("testAccount"), of("admin")];
-        let (session, condition) = (of("currentSession"), of("conditioning"));
-        while let Some(record) = table.read()? {
-            if record.cell(current) == b"false" || record.cell(id).is_empty() {
-                continue;
-            }
-            let link = record.cell(study);
-            let old: OldStudy = if link.starts_with(b"{") {
-                serde_json::from_slice(link).unwrap_or_default()
-            } else {
-                OldStudy::default()
-            };
-            let or =
-                |at: Option<usize>, old: String| Some(text(&record, at)).filter(|text| !text.is_empty()).unwrap_or(old);
-            let condition = or(condition, old.conditioning);
-            let created = created.iter().map(|at| text(&record, *at)).find(|text| !text.is_empty());
-            let person = Person {
-                id: text(&record, id),
-                team: team.iter().any(|at| is_true(record.cell(*at))),
-                active: active.map(|at| record.cell(Some(at))).filter(|cell| !cell.is_empty()).map(is_true),
-                created: created.and_then(|text| moment::millis(&text)),
-                session: or(session, old.current_session.name),
-                conditions: Some(condition.clone()).filter(|text| !text.is_empty()).into_iter().collect(),
-                condition,
-                ..Person::default()
-            };
-            let link = if link.starts_with(b"{") { old.id.to_string().into_bytes() } else { link.to_vec() };
-            self.add(person, &link);
+        let of = |name: &str| column(header, name);
+        ParticipantRows {
+            id: of("id"),
+            study: of("study"),
+            active: of("active"),
+            current: of("_current"),
+            created: [of("dateCreated"), of("date")],
+            team: [of("testAccount"), of("admin")],
+            session: of("currentSession"),
+            condition: of("conditioning"),
+            roster: self,
         }
-        Ok(())
+    }
+
+    /// Begins the study's own table with this header.
+    pub fn conditions(&mut self, study: &Study, header: &[String]) -> ConditionRows<'_> {
+        let of = |name: &str| column(header, name);
+        let condition = study.conditions.as_ref().map_or("conditioning", |conditions| &conditions.column);
+        ConditionRows {
+            id: of("id"),
+            session: of("currentSession"),
+            current: of("_current"),
+            condition: of(condition),
+            roster: self,
+        }
     }
 
     /// Takes over what the team says of accounts.
@@ -191,36 +183,87 @@ impl Roster {
     pub fn number_by_study(&self, study: &[u8]) -> Option<u32> {
         self.by_study.get(study)
     }
+}
 
-    /// Reads the study's own table, every version of every row: their order is the order of arrival.
-    pub fn read_conditions(&mut self, study: &Study, path: &Path) -> io::Result<()> {
-        let mut table = Records::new(File::open(path)?)?;
-        let (id, session, current) = (table.column("id"), table.column("currentSession"), table.column("_current"));
-        let condition = table.column(study.conditions.as_ref().map_or("conditioning", |conditions| &conditions.column));
-        while let Some(record) = table.read()? {
-            let Some(number) = self.number_by_study(record.cell(id)) else { continue };
-            let Some(person) = self.people.get_mut(number as usize) else { continue };
-            let (session, now) = (text(&record, session), text(&record, condition));
-            if record.cell(current) != b"false" {
-                person.session.clone_from(&session);
-                person.condition.clone_from(&now);
-            }
-            match person.conditions.last() {
-                Some(before) if *before == now => {}
-                Some(before) => {
-                    person.changes.push((session, before.clone(), now.clone()));
-                    person.conditions.push(now);
-                }
-                None => person.conditions.push(now),
-            }
+/// Takes the rows of a participants' table into a roster.
+#[derive(Debug)]
+pub struct ParticipantRows<'r> {
+    roster: &'r mut Roster,
+    id: Option<usize>,
+    study: Option<usize>,
+    active: Option<usize>,
+    current: Option<usize>,
+    created: [Option<usize>; 2],
+    team: [Option<usize>; 2],
+    session: Option<usize>,
+    condition: Option<usize>,
+}
+
+impl ParticipantRows<'_> {
+    /// A row that is no version which a later one replaced says who somebody is.
+    pub fn add(&mut self, record: &Record<'_>) {
+        if record.cell(self.current) == b"false" || record.cell(self.id).is_empty() {
+            return;
         }
-        Ok(())
+        let link = record.cell(self.study);
+        let old: OldStudy =
+            if link.starts_with(b"{") { serde_json::from_slice(link).unwrap_or_default() } else { OldStudy::default() };
+        let or = |at: Option<usize>, old: String| Some(text(record, at)).filter(|text| !text.is_empty()).unwrap_or(old);
+        let condition = or(self.condition, old.conditioning);
+        let created = self.created.iter().map(|at| text(record, *at)).find(|text| !text.is_empty());
+        let active = self.active.map(|at| record.cell(Some(at)));
+        let person = Person {
+            id: text(record, self.id),
+            team: self.team.iter().any(|at| is_true(record.cell(*at))),
+            active: active.filter(|cell| !cell.is_empty()).map(is_true),
+            created: created.and_then(|text| moment::millis(&text)),
+            session: or(self.session, old.current_session.name),
+            conditions: Some(condition.clone()).filter(|text| !text.is_empty()).into_iter().collect(),
+            condition,
+            ..Person::default()
+        };
+        let link = if link.starts_with(b"{") { old.id.to_string().into_bytes() } else { link.to_vec() };
+        self.roster.add(person, &link);
+    }
+}
+
+/// Takes the rows of the study's own table into a roster.
+#[derive(Debug)]
+pub struct ConditionRows<'r> {
+    roster: &'r mut Roster,
+    id: Option<usize>,
+    session: Option<usize>,
+    current: Option<usize>,
+    condition: Option<usize>,
+}
+
+impl ConditionRows<'_> {
+    /// Every version of every row counts: their order is the order of arrival.
+    pub fn add(&mut self, record: &Record<'_>) {
+        let Some(number) = self.roster.number_by_study(record.cell(self.id)) else { return };
+        let Some(person) = self.roster.people.get_mut(number as usize) else { return };
+        let (session, now) = (text(record, self.session), text(record, self.condition));
+        if record.cell(self.current) != b"false" {
+            person.session.clone_from(&session);
+            person.condition.clone_from(&now);
+        }
+        match person.conditions.last() {
+            Some(before) if *before == now => {}
+            Some(before) => {
+                person.changes.push((session, before.clone(), now.clone()));
+                person.conditions.push(now);
+            }
+            None => person.conditions.push(now),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::report::accounts::{read_conditions, read_participants};
 
     fn write(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
         let path = folder.join(name);
@@ -252,8 +295,8 @@ mod tests {
         let states = "conditioning,currentSession,id,_current\nNONE,preTest,57,false\nTRAINING,second,57,true\n\
                       CONTROL,first,57,false\n";
         let mut roster = Roster::default();
-        roster.read_participants(&write(folder.path(), "People.csv", people)).unwrap();
-        roster.read_conditions(&Study::default(), &write(folder.path(), "State.csv", states)).unwrap();
+        read_participants(&mut roster, &write(folder.path(), "People.csv", people)).unwrap();
+        read_conditions(&mut roster, &Study::default(), &write(folder.path(), "State.csv", states)).unwrap();
         let [seven, eight] = [b"7", b"8"].map(|id| &roster.people[roster.number(id).unwrap() as usize]);
         assert_eq!((seven.session.as_str(), seven.condition.as_str(), seven.is_test()), ("second", "TRAINING", false));
         assert_eq!(seven.conditions, ["NONE", "TRAINING", "CONTROL"]);

@@ -2,5 +2,5 @@
 
 pub mod batches;
 pub mod file;
-pub mod record;
+pub mod records;
 pub mod rows;

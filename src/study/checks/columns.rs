@@ -6,8 +6,8 @@ use super::Finding;
 use super::facts::{Facts, NOBODY};
 use crate::study::cell::{KINDS, kind};
 use crate::study::moment::day_of;
+use crate::study::record::Record;
 use crate::study::scale::{ColumnKind, PARTICIPANT, Scale};
-use crate::table::record::Record;
 
 /// How much a column varies.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,9 +2,9 @@
 
 use super::stamp::Stamp;
 use crate::study::each::Grid;
+use crate::study::record::Record;
 use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
-use crate::table::record::Record;
 
 /// When something was done first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

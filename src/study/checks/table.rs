@@ -18,8 +18,8 @@ use crate::study::cell::{decimal, integer};
 use crate::study::labels::Labels;
 use crate::study::moment::{self, Moments};
 use crate::study::name::ScaleName;
+use crate::study::record::Record;
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
-use crate::table::record::Record;
 
 /// Where the columns of interest stand.
 pub(super) struct Columns {

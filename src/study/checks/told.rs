@@ -7,9 +7,9 @@ use super::table::{Examination, text};
 use super::text::identifying;
 use super::{Finding, Severity, report};
 use crate::study::moment;
+use crate::study::record::Record;
 use crate::study::scale::ScaleKind;
 use crate::study::scoring::{Answer, answer};
-use crate::table::record::Record;
 
 impl Examination<'_> {
     /// What the row's own flags say, each with its cell.

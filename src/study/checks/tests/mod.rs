@@ -18,12 +18,13 @@ use super::log::{Diary, Log};
 use super::table::{Context, Examination};
 use super::*;
 use crate::config::error::{Problems, Source};
+use crate::report::accounts::{read_conditions, read_participants};
 use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::people::Override;
 use crate::study::roster::Roster;
 use crate::study::schedule::Slots;
-use crate::table::record::Records;
+use crate::table::records::Records;
 
 /// A small study: three sessions, two days between the trainings, a questionnaire in each.
 const STUDY: &str = r#"
@@ -154,10 +155,10 @@ impl Lab {
         let listed = crate::study::people::accounts(&self.listed, "one");
         let mut roster = Roster::default();
         if let Some(path) = path("People") {
-            roster.read_participants(&path).unwrap();
+            read_participants(&mut roster, &path).unwrap();
         }
         if let Some(path) = path("State") {
-            roster.read_conditions(study, &path).unwrap();
+            read_conditions(&mut roster, study, &path).unwrap();
         }
         roster.hear(&listed);
         let slots = Slots::new(study);
