@@ -1,6 +1,6 @@
 //! mtdata keeps a psychology study's data complete, decrypted, checked and provable.
 //!
-//! The folders follow one questionnaire entry: it is asked of a [`study::server`], kept in the raw archive of the
+//! The folders follow one questionnaire entry: it is asked of a [`client::server`], kept in the raw archive of the
 //! [`pool`], decoded into tables, combined, scored and reported by the [`tasks`]. What has to run is decided by the
 //! [`plan`], carried out by the [`run`], remembered in the [`state`]. [`task`] is the joint where these floors meet.
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ pub mod output;
 pub mod pages;
 pub mod plan;
 pub mod pool;
+pub mod recovery;
 pub mod report;
 pub mod retry;
 pub mod run;

@@ -10,12 +10,13 @@ use crate::config::secret;
 use crate::config::servers::Server;
 use crate::disk::file_system;
 use crate::failure::Failure;
+use crate::keys::file::inspect;
 use crate::keys::ring::Key;
 use crate::output::answer;
 use crate::retry::RetryPolicy;
 use crate::run::sharing;
 use crate::task::TaskSet;
-use crate::tasks::decode::{inspect, unlock};
+use crate::tasks::decode::unlock;
 
 /// One thing that was looked at.
 struct Found {

@@ -7,9 +7,9 @@ use crate::cli::{Exit, Fault, build};
 use crate::config::Project;
 use crate::output::answer;
 use crate::plan::target::nearest;
+use crate::recovery::page::Recovery;
+use crate::recovery::{Outcome, Scope, known_scales, recover};
 use crate::run::events::RunOutcome;
-use crate::run::recovery::page::Recovery;
-use crate::run::recovery::{Outcome, Scope, known_scales, recover};
 use crate::run::request::Loudness;
 use crate::study::name::{ScaleName, ServerName};
 
@@ -111,7 +111,7 @@ fn show(found: &Recovery) {
         ));
     }
     if !found.tables.is_empty() {
-        let remade = found.tables.iter().filter(|table| table.now == crate::run::recovery::page::Remade::AsRecorded);
+        let remade = found.tables.iter().filter(|table| table.now == crate::recovery::page::Remade::AsRecorded);
         lines.push(format!(
             "{} tables and reports were not what was recorded; {} are again what they were",
             found.tables.len(),

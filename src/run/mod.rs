@@ -18,7 +18,6 @@ pub mod preview;
 pub mod progress;
 pub mod prune;
 pub mod queue;
-pub mod recovery;
 pub mod request;
 pub mod schedule;
 pub mod server_progress;

@@ -7,17 +7,16 @@ pub mod rows;
 mod shrunk;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
 use crate::config::Project;
 use crate::config::secret;
 use crate::config::servers::{Server, Servers};
 use crate::failure::{Failure, FailureKind};
+use crate::keys::file::inspect;
 use crate::keys::ring::{Key, Keyring};
 use crate::pool::paths::ServerFolder;
 use crate::study::name::ServerName;
@@ -35,22 +34,6 @@ struct ServerKeys {
     /// Path and digest of each file; what is wrong with one of them is a failure of this server's decoding.
     files: Result<Vec<(PathBuf, String)>, Failure>,
     ring: OnceLock<Result<Keyring, Failure>>,
-}
-
-/// Looks at a key file without parsing it.
-///
-/// # Errors
-/// When it is missing, or others can read it.
-pub fn inspect(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let bad = |what: &str| Failure::new(FailureKind::Key, format!("the private key {} {what}", path.display()));
-    let found = std::fs::metadata(path).map_err(|error| {
-        bad(&format!("cannot be found: {error}"))
-            .advise("put it there, or mend `keys` in servers.toml; exports go on without it")
-    })?;
-    if found.permissions().mode() & 0o077 != 0 {
-        return Err(bad("can be read by others").advise(format!("chmod 600 {}", path.display())));
-    }
-    std::fs::read(path).map(Zeroizing::new).map_err(|error| bad(&format!("cannot be read: {error}")))
 }
 
 /// Reads a private key; at a terminal, asks for a passphrase that is nowhere set.

@@ -13,6 +13,7 @@ use crate::config::secret;
 use crate::config::servers::Server;
 use crate::disk::atomic;
 use crate::disk::content::Content;
+use crate::keys::file::inspect;
 use crate::keys::ring::Key;
 use crate::pool::audit::{Audit, IndexState, ScaleAudit, Standing};
 use crate::pool::benchmark::{self, Mark};
@@ -20,19 +21,18 @@ use crate::pool::history::History;
 use crate::pool::index::Index;
 use crate::pool::ledger;
 use crate::pool::paths::{ServerFolder, table_name};
-use crate::run::facts::project_path;
-use crate::run::preview::Preview;
-use crate::run::recovery::page::{
+use crate::recovery::page::{
     Closed, FailedTarget, KeyLine, LostEntry, RawFault, RawFinding, Recovery, Remade, ScaleLine, TableFinding,
 };
+use crate::run::facts::project_path;
+use crate::run::preview::Preview;
 use crate::run::verification::Difference;
 use crate::state::Store;
 use crate::study::name::ScaleName;
 use crate::table::file::{TableReader, entry_ids};
-use crate::tasks::decode::inspect;
 
 /// One server in the course of a recovery.
-pub(super) struct Patient<'p> {
+pub(super) struct ServerRecovery<'p> {
     pub(super) server: &'p Server,
     folder: ServerFolder,
     scale: Option<&'p ScaleName>,
@@ -43,7 +43,7 @@ pub(super) struct Patient<'p> {
     notes: Vec<String>,
 }
 
-impl<'p> Patient<'p> {
+impl<'p> ServerRecovery<'p> {
     /// Mends the records that raw files can tell.
     pub(super) fn new(
         server: &'p Server,
@@ -55,11 +55,11 @@ impl<'p> Patient<'p> {
         // Before there is an index again: that there is none tells that these marks are gone, too.
         ledger::reopen(&folder)?;
         let (mended, records, notes) = (BTreeSet::new(), Vec::new(), Vec::new());
-        let mut patient = Self { server, folder, scale, audit, mended, records, notes };
-        let highest = patient.mend_indexes()?;
-        patient.mend_marks(&highest)?;
-        patient.look_at_ledger(ledger)?;
-        Ok(patient)
+        let mut this = Self { server, folder, scale, audit, mended, records, notes };
+        let highest = this.mend_indexes()?;
+        this.mend_marks(&highest)?;
+        this.look_at_ledger(ledger)?;
+        Ok(this)
     }
 
     /// The history of deletions stands nowhere else: what is lost of it can only be said.

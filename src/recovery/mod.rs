@@ -4,7 +4,7 @@
 //! finds lost stays told: the records of what was archived are only ever added to, so every later recovery says it too.
 
 pub mod page;
-mod patient;
+mod server_recovery;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,12 +20,12 @@ use crate::pool::audit::{Audit, Witness};
 use crate::pool::history::History;
 use crate::pool::ledger;
 use crate::pool::paths::{ServerFolder, raw_name};
+use crate::recovery::page::Recovery;
+use crate::recovery::server_recovery::ServerRecovery;
 use crate::run::build::{carry_out, hold};
 use crate::run::facts::{self, project_path};
 use crate::run::home::{home, read_state};
 use crate::run::preview::preview;
-use crate::run::recovery::page::Recovery;
-use crate::run::recovery::patient::Patient;
 use crate::run::request::{Loudness, Request};
 use crate::run::summary::{Refusal, Summary};
 use crate::run::verification::differences;
@@ -75,21 +75,21 @@ pub fn recover(project: &Project, tasks: &TaskSet, scope: &Scope) -> Result<Outc
         let audit =
             Audit::of(&ServerFolder::new(&server.path), scope.scale.as_ref(), &witness(project, server, &store));
         let ledger = recorded_ledger(project, server, &store);
-        found.push(Patient::new(server, scope.scale.as_ref(), audit.map_err(failed)?, ledger).map_err(failed)?);
+        found.push(ServerRecovery::new(server, scope.scale.as_ref(), audit.map_err(failed)?, ledger).map_err(failed)?);
     }
     let targets = targets(project, scope);
     let before = preview(project, tasks, &targets, false, false).map_err(of_state)?;
     let (lost_tables, _) = differences(project, &before, &targets, false);
     forget_combined(project, &found, store).map_err(of_state)?;
-    let findings = found.iter().flat_map(Patient::log_lines).collect();
+    let findings = found.iter().flat_map(ServerRecovery::log_lines).collect();
     let request = Request { targets, pool_only: true, loudness: scope.loudness, findings, ..Request::default() };
     let summary = carry_out(project, tasks, &request, &lock)?;
     let after = read_state(project).map_err(of_state)?;
     let mut servers = Vec::new();
-    for patient in found {
-        let failed = |error| Refusal::Io(patient.server.path.clone(), error);
-        let recovery = patient.told(project, &before, &lost_tables, &after).map_err(failed)?;
-        let page = recovery.write(&ServerFolder::new(&patient.server.path).reports()).map_err(failed)?;
+    for one in found {
+        let failed = |error| Refusal::Io(one.server.path.clone(), error);
+        let recovery = one.told(project, &before, &lost_tables, &after).map_err(failed)?;
+        let page = recovery.write(&ServerFolder::new(&one.server.path).reports()).map_err(failed)?;
         servers.push((recovery, page));
     }
     lock.release();
@@ -132,13 +132,13 @@ fn recorded_ledger(project: &Project, server: &Server, store: &Store) -> Option<
 
 /// Which raw file an entry was first seen in is no input of a combined table: where that record was mended, the table is
 /// made again.
-fn forget_combined(project: &Project, found: &[Patient<'_>], mut store: Store) -> io::Result<()> {
+fn forget_combined(project: &Project, found: &[ServerRecovery<'_>], mut store: Store) -> io::Result<()> {
     let combines = project.pipeline.tasks.iter().filter(|task| task.action == Action::Combine);
     let mended: Vec<String> = combines
         .flat_map(|task| {
-            let of_server = move |patient: &Patient<'_>| {
-                let (name, server) = (task.name.clone(), patient.server.name.clone());
-                patient.mended.iter().map(|scale| format!("{name}/{server}/{scale}")).collect::<Vec<_>>()
+            let of_server = move |one: &ServerRecovery<'_>| {
+                let (name, server) = (task.name.clone(), one.server.name.clone());
+                one.mended.iter().map(|scale| format!("{name}/{server}/{scale}")).collect::<Vec<_>>()
             };
             found.iter().flat_map(of_server)
         })
