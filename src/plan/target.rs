@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use globset::{GlobBuilder, GlobMatcher};
+use glob::Pattern;
 
 use crate::config::pipeline::{Action, Pipeline};
 use crate::plan::expand::{Key, keys_of};
@@ -21,16 +21,18 @@ pub struct Target {
 struct Segment {
     text: String,
     /// `None` for a plain name, which is compared whole.
-    pattern: Option<GlobMatcher>,
+    pattern: Option<Pattern>,
 }
 
 impl Segment {
     fn new(text: &str) -> Option<Self> {
         let pattern = if text.contains(['*', '?']) {
-            // Brackets and braces are no patterns in targets.
-            let plain: String =
-                text.chars().flat_map(|c| if "[]{}!\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
-            Some(GlobBuilder::new(&plain).backslash_escape(true).build().ok()?.compile_matcher())
+            // Brackets are no patterns in targets, and two stars are no more than one.
+            let mut plain = text.replace('[', "[[]");
+            while plain.contains("**") {
+                plain = plain.replace("**", "*");
+            }
+            Some(Pattern::new(&plain).ok()?)
         } else {
             None
         };
@@ -38,7 +40,7 @@ impl Segment {
     }
 
     fn matches(&self, name: &str) -> bool {
-        self.pattern.as_ref().map_or_else(|| self.text == name, |pattern| pattern.is_match(name))
+        self.pattern.as_ref().map_or_else(|| self.text == name, |pattern| pattern.matches(name))
     }
 }
 

@@ -75,7 +75,7 @@ fn take_one(path: &Path, start: Instant, wait: Duration) -> Result<(File, bool),
     }
     let mut left = String::new();
     file.read_to_string(&mut left).map_err(failed)?;
-    let here = hostname::get().unwrap_or_default().to_string_lossy().into_owned();
+    let here = this_machine();
     if file_system::network(path).is_some() && is_of_another(&left, &here) {
         return Err(Refused::Elsewhere(path.to_owned(), left.trim().to_owned()));
     }
@@ -123,6 +123,10 @@ fn host_of(note: &str) -> Option<&str> {
     note.split_once(" on ")?.1.split(',').next()
 }
 
+fn this_machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,7 +146,7 @@ mod tests {
         match Lock::take(&paths, std::iter::empty(), Duration::from_millis(60)) {
             Err(Refused::Held(holder)) => {
                 assert!(holder.contains(&std::process::id().to_string()));
-                assert_eq!(host_of(&holder), Some(&*hostname::get().unwrap().to_string_lossy()));
+                assert_eq!(host_of(&holder), Some(&*this_machine()));
             }
             other => panic!("{other:?}"),
         }

@@ -47,13 +47,9 @@ pub fn obstacle(server: &Server) -> Option<String> {
 }
 
 fn group(name: &str) -> Result<u32, String> {
-    match nix::unistd::Group::from_name(name) {
-        Ok(Some(found)) => Ok(found.gid.as_raw()),
-        Ok(None) => Err(format!(
-            "this machine has no group `{name}`; make it with `groupadd {name}`, or name another in servers.toml"
-        )),
-        Err(error) => Err(format!("the machine's groups cannot be read: {error}")),
-    }
+    uzers::get_group_by_name(name).map(|found| found.gid()).ok_or_else(|| {
+        format!("this machine has no group `{name}`; make it with `groupadd {name}`, or name another in servers.toml")
+    })
 }
 
 fn is_member(id: u32) -> bool {
