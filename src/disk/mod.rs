@@ -1,10 +1,10 @@
 //! Files that are complete and durable or not there at all, records that only grow, and what a file's looks say of its
 //! content: everything else that touches the disk stands on this.
 
+pub mod append_log;
 pub mod atomic;
 pub mod content;
 pub mod file_system;
 pub mod joined_sync;
-pub mod lines;
 pub mod multi_hash;
 pub mod stamp;

@@ -2,11 +2,11 @@
 //! not fit the raw files that are there is not believed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::disk::append_log::AppendLog;
 use crate::disk::atomic;
 use crate::pool::identity::{Identities, Identity, NO_ID};
 use crate::pool::paths::{ServerFolder, raw_name};
@@ -100,7 +100,7 @@ impl Index {
 
     /// Cuts off what is no longer sound.
     pub fn mend(&self) -> io::Result<()> {
-        self.open_file().map(|_| ())
+        self.open_log().map(|_| ())
     }
 
     /// How many entries are recorded of each scale, those that old raw files repeat as often as they do: telling them
@@ -158,48 +158,34 @@ impl Index {
 
     /// Appends a segment; where its entries begin.
     fn write<'e>(&mut self, header: &[u8], entries: impl Iterator<Item = &'e Identity>) -> io::Result<u64> {
-        let mut file = self.open_file()?;
-        file.seek(SeekFrom::Start(self.end))?;
-        let mut sum = crc32fast::Hasher::new();
-        let mut part = Vec::with_capacity(PART);
-        if self.end == 0 {
-            part.extend_from_slice(MAGIC);
-        }
-        // The file's mark belongs to no segment, and so to no sum.
-        let mut unsummed = part.len();
-        part.extend_from_slice(header);
-        let at = self.end + part.len() as u64;
-        let mut end = at;
-        for identity in entries {
-            if part.len() + 40 > PART {
-                sum.update(&part[unsummed..]);
-                unsummed = 0;
-                file.write_all(&part)?;
-                part.clear();
+        let beginning: &[u8] = if self.end == 0 { MAGIC } else { b"" };
+        let mut log = self.open_log()?;
+        log.append(|file| {
+            let mut out = BufWriter::with_capacity(PART, file);
+            // The file's mark belongs to no segment, and so to no sum.
+            out.write_all(beginning)?;
+            out.write_all(header)?;
+            let mut sum = crc32fast::Hasher::new();
+            sum.update(header);
+            for identity in entries {
+                let mut bytes = [0; ENTRY];
+                bytes[..8].copy_from_slice(&identity.id.to_le_bytes());
+                bytes[8..].copy_from_slice(&identity.hash);
+                sum.update(&bytes);
+                out.write_all(&bytes)?;
             }
-            part.extend_from_slice(&identity.id.to_le_bytes());
-            part.extend_from_slice(&identity.hash);
-            end += ENTRY;
-        }
-        sum.update(&part[unsummed..]);
-        part.extend_from_slice(&sum.finalize().to_le_bytes());
-        file.write_all(&part)?;
-        self.end = end + 4;
+            out.write_all(&sum.finalize().to_le_bytes())?;
+            out.flush()
+        })?;
+        let at = self.end + (beginning.len() + header.len()) as u64;
+        self.end = log.length()?;
         Ok(at)
     }
 
     /// Opens the index for appending, cut off where it is no longer sound. It is not synced: its sums tell after a
     /// crash what of it can be believed, and the raw files are the truth.
-    fn open_file(&self) -> io::Result<File> {
-        if let Some(folder) = self.path.parent() {
-            atomic::create_folder(folder, atomic::PRIVATE)?;
-        }
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(atomic::PRIVATE).open(&self.path)?;
-        if file.metadata()?.len() != self.end {
-            file.set_len(self.end)?;
-        }
-        Ok(file)
+    fn open_log(&self) -> io::Result<AppendLog> {
+        AppendLog::of_frames(&self.path, self.end)
     }
 
     /// Calls `use_entry` with each recorded entry of one raw file.

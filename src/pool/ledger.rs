@@ -1,16 +1,15 @@
 //! deletions.jsonl: what was meant to be deleted on the server, what was sent, what is confirmed. Only ever appended to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::disk::append_log::{AppendLog, each_line as each_line_of};
 use crate::disk::atomic;
-use crate::disk::lines;
 use crate::fault;
 use crate::pool::identity::Identity;
 use crate::pool::paths::ServerFolder;
@@ -95,32 +94,16 @@ impl Deletable<'_> {
 /// The ledger of one server, opened for appending.
 #[derive(Debug)]
 pub struct Ledger {
-    path: PathBuf,
+    log: AppendLog,
     index: PathBuf,
-    file: File,
 }
 
 impl Ledger {
     pub fn open(folder: &ServerFolder) -> io::Result<Self> {
-        let path = folder.deletions();
-        atomic::create_folder(folder.path(), atomic::PRIVATE)?;
-        let file = OpenOptions::new().create(true).read(true).append(true).mode(atomic::PRIVATE).open(&path)?;
-        let mut ledger = Self { path, index: folder.index(), file };
+        let log = AppendLog::of_lines(&folder.deletions())?;
         // Whoever made it may have been killed before its name was durable.
         atomic::sync_folder(folder.path())?;
-        ledger.mend_end()?;
-        Ok(ledger)
-    }
-
-    /// A line that a crash left half must not swallow the next one.
-    fn mend_end(&mut self) -> io::Result<()> {
-        if self.file.metadata()?.len() == 0 {
-            return Ok(());
-        }
-        let mut last = [0];
-        self.file.seek(SeekFrom::End(-1))?;
-        self.file.read_exact(&mut last)?;
-        if last == *b"\n" { Ok(()) } else { self.file.write_all(b"\n") }
+        Ok(Self { log, index: folder.index() })
     }
 
     /// Records the intent to delete what is proven, durably.
@@ -131,11 +114,11 @@ impl Ledger {
         let (scale, identities) = proof.into_parts();
         if !identities.is_empty() {
             // Tells the next run where to look, should this one not come to its end.
-            let from = self.file.metadata()?.len();
+            let from = self.log.length()?;
             atomic::write(&open_mark(&self.index, &scale), atomic::PRIVATE, format!("{from}\n").as_bytes())?;
-            fault::point("intent-marked", &self.path);
+            fault::point("intent-marked", self.log.path());
             self.append(&scale, Step::Intended, identities.iter().map(|identity| (identity, None)))?;
-            fault::point("intent-recorded", &self.path);
+            fault::point("intent-recorded", self.log.path());
         }
         Ok(Intended { scale, identities })
     }
@@ -148,24 +131,19 @@ impl Ledger {
         entries: impl Iterator<Item = (&'i Identity, Option<u16>)>,
     ) -> io::Result<()> {
         let at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        let mut text = Vec::new();
         let mut any = false;
-        for (identity, status) in entries {
-            let hash = blake3::Hash::from_bytes(identity.hash).to_hex().to_string();
-            let line = Line { at: at.clone(), step, scale: scale.as_str(), id: identity.id, hash, status };
-            serde_json::to_writer(&mut text, &line)?;
-            text.push(b'\n');
-            any = true;
-            if text.len() > 1 << 18 {
-                self.file.write_all(&text)?;
-                text.clear();
+        self.log.append(|file| {
+            let mut out = BufWriter::with_capacity(1 << 18, file);
+            for (identity, status) in entries {
+                let hash = blake3::Hash::from_bytes(identity.hash).to_hex().to_string();
+                let line = Line { at: at.clone(), step, scale: scale.as_str(), id: identity.id, hash, status };
+                serde_json::to_writer(&mut out, &line)?;
+                out.write_all(b"\n")?;
+                any = true;
             }
-        }
-        if any {
-            self.file.write_all(&text)?;
-            self.file.sync_data()?;
-        }
-        Ok(())
+            out.flush()
+        })?;
+        if any { self.log.sync() } else { Ok(()) }
     }
 
     /// Every intent of this scale has an end.
@@ -257,7 +235,7 @@ pub fn past_of<'i>(
 /// How many deletions were meant and are not confirmed, and since when the oldest of them waits.
 pub fn unconfirmed(folder: &ServerFolder) -> io::Result<(u64, Option<DateTime<Utc>>)> {
     let mut waiting: HashMap<(String, i64, String), DateTime<Utc>> = HashMap::new();
-    lines::each(&folder.deletions(), 0, |line| {
+    each_line_of(&folder.deletions(), 0, |line| {
         let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else { return };
         let key = (line.scale.to_owned(), line.id, line.hash);
         match (line.step, DateTime::parse_from_rfc3339(&line.at)) {
@@ -294,7 +272,7 @@ pub fn confirmed(folder: &ServerFolder, scale: &ScaleName) -> io::Result<HashSet
 /// Numbers of the lines that cannot be read, from 1; none when there is no ledger.
 pub fn unreadable_lines(folder: &ServerFolder) -> io::Result<Vec<usize>> {
     let (mut unreadable, mut number) = (Vec::new(), 0);
-    lines::each(&folder.deletions(), 0, |line| {
+    each_line_of(&folder.deletions(), 0, |line| {
         number += 1;
         let sound = |line: &Line<'_>| blake3::Hash::from_hex(&line.hash).is_ok();
         if line != b"\n" && !serde_json::from_slice::<Line<'_>>(line).is_ok_and(|line| sound(&line)) {
@@ -351,7 +329,7 @@ fn each_line(
     mut use_line: impl FnMut(&Line<'_>, Identity),
 ) -> io::Result<()> {
     let named = scale.map(|scale| memchr::memmem::Finder::new(scale.as_str()));
-    lines::each(&folder.deletions(), from, |bytes| {
+    each_line_of(&folder.deletions(), from, |bytes| {
         // Lines of other scales need no parsing; one that a crash left half says nothing.
         if named.as_ref().is_none_or(|named| named.find(bytes).is_some())
             && let Ok(line) = serde_json::from_slice::<Line<'_>>(bytes)

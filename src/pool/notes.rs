@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::disk::append_log;
 use crate::disk::atomic;
-use crate::disk::lines;
 use crate::pool::paths::ServerFolder;
 use crate::study::name::ScaleName;
 
@@ -81,7 +81,7 @@ impl Notebook {
             self.write_again(&all)?;
             *pages = Pages { lines: all.len(), notes: all };
         } else {
-            lines::append(&self.path, &line)?;
+            append_log::append_line(&self.path, &line)?;
             pages.lines += 1;
             pages.notes.insert(line.scale, line.notes);
         }
@@ -95,7 +95,7 @@ impl Notebook {
     /// A file that cannot be read counts as none, and so does a line.
     fn read(&self) -> Pages {
         let mut pages = Pages::default();
-        let read = lines::each(&self.path, 0, |line| {
+        let read = append_log::each_line(&self.path, 0, |line| {
             pages.lines += 1;
             if let Ok(Line { scale, notes }) = serde_json::from_slice(line) {
                 pages.notes.insert(scale, notes);

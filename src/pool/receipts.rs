@@ -6,7 +6,7 @@ use std::io;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::lines;
+use crate::disk::append_log;
 use crate::pool::paths::ServerFolder;
 
 /// One answer, in entries.
@@ -43,12 +43,12 @@ impl Receipt {
 /// Adds a receipt. It is not synced: what a crash takes of it shows in the ledger as entries that no answer accounts
 /// for.
 pub fn append(folder: &ServerFolder, receipt: &Receipt) -> io::Result<()> {
-    lines::append(&folder.receipts(), receipt)
+    append_log::append_line(&folder.receipts(), receipt)
 }
 
 /// Calls `use_receipt` with each receipt that can be read, in the order in which they came.
 pub fn each(folder: &ServerFolder, mut use_receipt: impl FnMut(Receipt)) -> io::Result<()> {
-    lines::each(&folder.receipts(), 0, |line| {
+    append_log::each_line(&folder.receipts(), 0, |line| {
         if let Ok(receipt) = serde_json::from_slice(line) {
             use_receipt(receipt);
         }

@@ -60,7 +60,7 @@ impl Look {
 
 pub(super) const MAGIC: &[u8; 8] = b"mtindex3";
 /// Bytes of one entry.
-pub(super) const ENTRY: u64 = 40;
+pub(super) const ENTRY: usize = 40;
 /// In place of a count: no entries follow, only the file's look is new.
 pub(super) const SAME_ENTRIES: u64 = u64::MAX;
 
@@ -170,7 +170,7 @@ fn read_segment(source: &mut Summing, length: u64, care: Care) -> io::Result<(St
     let count = source.number()?;
     let at = source.at;
     let entries = if count == SAME_ENTRIES { 0 } else { count };
-    let bytes = entries.checked_mul(ENTRY).filter(|bytes| at.saturating_add(*bytes) < length).ok_or_else(bad)?;
+    let bytes = entries.checked_mul(ENTRY as u64).filter(|bytes| at.saturating_add(*bytes) < length).ok_or_else(bad)?;
     match care {
         Care::Sums => drop(io::copy(&mut (&mut *source).take(bytes), &mut io::sink())?),
         Care::Heads => source.pass_over(bytes)?,
@@ -217,11 +217,11 @@ impl Read for Summing {
 pub(super) fn each_at(file: &mut File, record: &FileRecord, mut use_entry: impl FnMut(Identity)) -> io::Result<()> {
     file.seek(SeekFrom::Start(record.at))?;
     let mut buffer = vec![0; 40 * 1024];
-    let mut left = record.count * ENTRY;
+    let mut left = record.count * ENTRY as u64;
     while left > 0 {
         let part = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
         file.read_exact(&mut buffer[..part])?;
-        for bytes in buffer[..part].as_chunks::<40>().0 {
+        for bytes in buffer[..part].as_chunks::<ENTRY>().0 {
             let (id, hash) = bytes.split_at(8);
             if let (Ok(id), Ok(hash)) = (id.try_into(), hash.try_into()) {
                 use_entry(Identity { id: i64::from_le_bytes(id), hash });

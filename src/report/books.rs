@@ -6,7 +6,7 @@ use std::io;
 
 use chrono::NaiveDate;
 
-use crate::disk::lines;
+use crate::disk::append_log;
 use crate::pool::arrivals::repeats;
 use crate::pool::index::Index;
 use crate::pool::paths::{ServerFolder, raw_name};
@@ -154,7 +154,7 @@ fn answers(folder: &ServerFolder, books: &mut Books) -> io::Result<BTreeSet<Stri
 }
 
 fn deletions(folder: &ServerFolder, books: &mut Books) -> io::Result<()> {
-    lines::each(&folder.deletions(), 0, |line| {
+    append_log::each_line(&folder.deletions(), 0, |line| {
         // A line that a crash left half says nothing.
         let Ok(Line { at, step, scale }) = serde_json::from_slice(line) else { return };
         let count: fn(&mut Page) -> &mut u64 = match step {

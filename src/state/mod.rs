@@ -2,7 +2,6 @@
 //!
 //! The state can always be rebuilt from the pool: losing it costs time, never data.
 
-pub mod journal;
 pub mod manifest;
 pub mod names;
 pub mod record;

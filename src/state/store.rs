@@ -5,13 +5,15 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
+use crate::disk::append_log::{AppendLog, Frames, frame};
 use crate::disk::atomic;
 use crate::disk::stamp::Seen;
-use crate::state::journal::{self, Frames, Journal};
 use crate::state::manifest::{Manifest, Setback};
 use crate::state::names::{Name, Names};
 use crate::state::record::{Reader, Record, encode};
 
+/// Names the format of the state's file and its version.
+const MAGIC: &[u8] = b"mtdata state 1\n\0";
 /// Changes are handed to the kernel at latest when so many bytes wait.
 const FLUSH: usize = 1 << 16;
 /// A file with more superseded than living bytes is written anew, unless it is this small anyway.
@@ -29,7 +31,7 @@ pub struct Store {
     /// How many names the file holds.
     written_names: usize,
     pending: Vec<u8>,
-    journal: Option<Journal>,
+    journal: Option<AppendLog>,
     /// Whole bytes of the file when it was read.
     whole: u64,
     damaged: bool,
@@ -49,7 +51,7 @@ impl Store {
 
     /// `length`: how many bytes there are.
     fn parse(bytes: impl Read, length: u64) -> io::Result<Self> {
-        let mut frames = Frames::new(bytes)?;
+        let mut frames = Frames::new(bytes, MAGIC)?;
         let texts = usize::try_from(length / BYTES_FOR_A_TEXT).unwrap_or_default();
         let mut store = Self { names: Names::with_room(texts), ..Self::default() };
         while let Some(payload) = frames.next_payload()? {
@@ -107,7 +109,11 @@ impl Store {
 
     /// Opens the file for the changes of this run; a damaged end is cut off now.
     pub fn open_for_writing(&mut self, path: &Path) -> io::Result<()> {
-        self.journal = Some(Journal::open(path, self.whole)?);
+        let mut journal = AppendLog::of_frames(path, self.whole)?;
+        if self.whole == 0 {
+            journal.append(|out| out.write_all(MAGIC))?;
+        }
+        self.journal = Some(journal);
         Ok(())
     }
 
@@ -183,7 +189,9 @@ impl Store {
     /// Whatever the file system says; the changes then wait for the next flush.
     pub fn flush(&mut self) -> io::Result<()> {
         if let (Some(journal), false) = (&mut self.journal, self.pending.is_empty()) {
-            journal.append(&self.pending)?;
+            let mut bytes = Vec::with_capacity(self.pending.len() + 8);
+            frame(&self.pending, &mut bytes);
+            journal.append(|out| out.write_all(&bytes))?;
             self.pending.clear();
         }
         Ok(())
@@ -193,12 +201,13 @@ impl Store {
     pub fn close(&mut self) -> io::Result<()> {
         self.flush()?;
         let Some(journal) = self.journal.take() else { return Ok(()) };
-        if journal.length() == self.whole {
+        let length = journal.length()?;
+        if length == self.whole {
             return Ok(());
         }
-        if journal.length() > SMALL {
+        if length > SMALL {
             let compact = self.compact();
-            if (compact.len() as u64) * 2 < journal.length() {
+            if (compact.len() as u64) * 2 < length {
                 atomic::write(journal.path(), atomic::PRIVATE, &compact)?;
                 return Ok(());
             }
@@ -228,18 +237,18 @@ impl Store {
                 records.push(Record::Seen(names.of(old), *seen));
             }
         }
-        let mut out = journal::beginning();
+        let mut out = MAGIC.to_vec();
         let mut payload = Vec::new();
         let texts = names.order.iter().map(|&old| Record::Text(self.names.text(old)));
         for record in texts.chain(records) {
             encode(&record, &mut payload);
             if payload.len() >= FLUSH {
-                journal::frame(&payload, &mut out);
+                frame(&payload, &mut out);
                 payload.clear();
             }
         }
         if !payload.is_empty() {
-            journal::frame(&payload, &mut out);
+            frame(&payload, &mut out);
         }
         out
     }
@@ -342,10 +351,10 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         let parse = |bytes: &[u8]| Store::parse(bytes, bytes.len() as u64).unwrap();
         let mut earlier = vec![Vec::new()];
-        let mut prefix = journal::beginning();
-        let mut frames = Frames::new(&bytes[..]).unwrap();
+        let mut prefix = MAGIC.to_vec();
+        let mut frames = Frames::new(&bytes[..], MAGIC).unwrap();
         while let Some(payload) = frames.next_payload().unwrap() {
-            journal::frame(payload, &mut prefix);
+            frame(payload, &mut prefix);
             earlier.push(facts(&parse(&prefix)));
         }
         let other = folder.path().join("other");

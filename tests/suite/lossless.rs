@@ -15,7 +15,7 @@ use mtdata::demo::server::{Fault, Moment};
 use serde_json::value::RawValue;
 
 use crate::site::{Site, entry, failures, warnings};
-use crate::support::Dice;
+use crate::support::{Dice, Run};
 
 const TABLES: [&str; 3] = ["OA", "RR", "Affect"];
 
@@ -274,6 +274,32 @@ fn answers_of_one_second_never_share_a_file() {
     assert!(before.iter().all(|(name, text)| after.get(name) == Some(text)));
     let new: Vec<&String> = after.keys().filter(|name| !before.contains_key(*name)).collect();
     assert!(new.len() == 2 && new.iter().all(|name| name.ends_with("-1.json") || name.ends_with("-2.json")), "{new:?}");
+}
+
+/// What stands half in the ledger would be told as damage for ever.
+#[test]
+fn a_disk_that_fills_while_deletions_are_recorded_leaves_no_half_line() {
+    let site = Site::new();
+    (1..=300).for_each(|id| site.server.add("OA", id, &entry(id, "x")));
+    // The raw file fits into 32 KiB, the intents do not. The signal is ignored: such a write fails as on a full disk.
+    let limited = "trap '' XFSZ; ulimit -f 32; exec \"$0\" build --json";
+    let mut shell = Command::new("bash");
+    shell.args(["-c", limited]).arg(assert_cmd::cargo::cargo_bin!("mtdata")).current_dir(site.root());
+    let output = shell.output().unwrap();
+    let run = Run::read(&output.stdout, &output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{}", run.stderr);
+    assert!(failures(&run).contains("deletions.jsonl"), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!((site.raw().len(), site.server.ids("OA").len(), site.deletes()), (1, 300, 0));
+    let whole = |text: String| text.ends_with('\n') || text.is_empty();
+    assert!(whole(fs::read_to_string(site.pool().join("deletions.jsonl")).unwrap()));
+
+    assert_eq!(site.build(0).count("deleted"), 300);
+    let recovered = site.mtdata(&["recover"]).output().unwrap();
+    let told = String::from_utf8_lossy(&recovered.stdout).into_owned();
+    assert!(!told.contains("deletions.jsonl") && recovered.status.success(), "{told}");
+    for line in fs::read_to_string(site.pool().join("deletions.jsonl")).unwrap().lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
 }
 
 /// Files of a clock that was wrong are in the future when it is put right.
