@@ -151,12 +151,24 @@ fn books(site: &Site, table: &str) -> Vec<String> {
     let text = fs::read_to_string(site.pool().join("reports/ledger.csv")).unwrap();
     let mut rows = csv::Reader::from_reader(text.as_bytes());
     let header = rows.headers().unwrap().clone();
-    let told = |row: csv::StringRecord| {
-        let cells = header.iter().zip(&row).filter(|(name, cell)| *name != "day" && !matches!(*cell, "" | "0"));
-        cells.map(|(name, cell)| format!("{name}={cell}")).collect::<Vec<_>>()
-    };
-    let rows = rows.records().map(Result::unwrap).map(told);
-    rows.filter(|row| row[0] == format!("scale={table}")).map(|row| row[1..].join(" ")).collect()
+    // Answers have the day of the study's zone and deletions that of UTC: for some hours these are two rows.
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut balanced = None;
+    for row in rows.records().map(Result::unwrap).filter(|row| &row[0] == table) {
+        for (name, cell) in header.iter().zip(&row).skip(1).filter(|(name, _)| *name != "day") {
+            match cell.parse::<u64>() {
+                Ok(number) => *sums.entry(name).or_default() += number,
+                Err(_) if name == "balanced" => balanced = Some(balanced.unwrap_or(true) && cell == "true"),
+                Err(_) => {}
+            }
+        }
+    }
+    let mut told: Vec<String> = header
+        .iter()
+        .filter_map(|name| sums.get(name).filter(|sum| **sum > 0).map(|sum| format!("{name}={sum}")))
+        .collect();
+    told.extend(balanced.map(|balanced| format!("balanced={balanced}")));
+    balanced.map(|_| told.join(" ")).into_iter().collect()
 }
 
 /// The study rule L1 is on, and all is built to the report.
