@@ -96,6 +96,11 @@ impl AtomicFile {
         &self.temporary
     }
 
+    /// Of the bytes so far.
+    pub fn hash(&self) -> blake3::Hash {
+        self.hasher.finalize()
+    }
+
     /// As [`commit`](Self::commit), under a name in the same folder that is known only now.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub mod append_log;
 pub mod atomic;
 pub mod content;
 pub mod file_system;
+pub mod hashing;
 pub mod joined_sync;
 pub mod multi_hash;
 pub mod stamp;

@@ -9,10 +9,10 @@ use crate::disk::content::Content;
 
 /// A file written less than this before it was hashed may be written again without its times moving: the kernel's
 /// clock for files ticks in steps of up to 10 ms, and network file systems are coarser.
-const GRAIN: i128 = 20_000_000;
+const GRAIN: i64 = 20_000_000;
 
 /// The identity and times of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stamp {
     pub device: u64,
     pub inode: u64,
@@ -41,6 +41,11 @@ impl Stamp {
         }
     }
 
+    /// Whether the file was written long enough before this moment that another writing would show.
+    pub fn is_at_rest(&self, moment: i64) -> bool {
+        self.modified.max(self.changed).saturating_add(GRAIN) < moment
+    }
+
     #[allow(clippy::unnecessary_cast, clippy::cast_lossless, clippy::cast_possible_wrap)] // the fields' widths differ between machines
     fn from_stat(stat: &Stat) -> Self {
         let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
@@ -66,7 +71,7 @@ pub struct Seen {
 impl Seen {
     /// Whether a file that looks like `now` still holds what was hashed then.
     pub fn holds(&self, now: &Stamp) -> bool {
-        self.stamp == *now && i128::from(self.stamp.modified.max(self.stamp.changed)) + GRAIN < i128::from(self.taken)
+        self.stamp == *now && self.stamp.is_at_rest(self.taken)
     }
 }
 

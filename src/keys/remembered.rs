@@ -1,14 +1,20 @@
 //! Remembered plaintext of encrypted values, one file per raw file, so that no value is opened twice. Rebuildable.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
+use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
-use crate::disk::atomic::{self, AtomicFile};
+use crate::disk::append_log::{AppendLog, Frames, frame};
+use crate::disk::atomic;
 use crate::keys::ring::Closed;
 use crate::pool::paths::ServerFolder;
 
-const MAGIC: &[u8; 8] = b"mtplain2";
+const MAGIC: &[u8; 8] = b"mtplain3";
+/// The format before: one payload and its CRC-32, written anew for every value.
+const UNFRAMED: &[u8; 8] = b"mtplain2";
+/// A frame is full at so many bytes.
+const FRAME: usize = 1 << 20;
 /// Tags up to here are numbers of keys, those above are reasons.
 const LAST_KEY: u8 = 252;
 
@@ -45,7 +51,7 @@ impl Plain {
     /// that were opened by a key which is no longer there are not known, nor are failures of another set of keys.
     pub fn open(folder: &ServerFolder, raw_name: &str, keys: &[String]) -> Self {
         let path = path_of(folder, raw_name);
-        let file = std::fs::read(&path).ok().and_then(|bytes| Records::parse(bytes, keys)).unwrap_or_default();
+        let file = Records::parse(std::fs::read(&path).unwrap_or_default(), keys);
         Self { path, keys: keys.to_vec(), file, fresh: HashMap::new(), texts: Vec::new() }
     }
 
@@ -76,50 +82,63 @@ impl Plain {
         self.texts.extend_from_slice(text.as_bytes());
     }
 
-    /// Writes what is new.
-    pub fn save(&mut self) -> io::Result<()> {
+    /// Writes what is new. It is not synced: its frames tell after a crash what of it is whole, and it can be made again.
+    pub fn save(&self) -> io::Result<()> {
         if self.fresh.is_empty() {
             return Ok(());
         }
         let mut fresh: Vec<(Sealed, usize)> = self.fresh.iter().map(|(sealed, at)| (*sealed, *at)).collect();
         fresh.sort_unstable();
-        let mut out = Checked { file: AtomicFile::create(&self.path, atomic::PRIVATE)?, sum: crc32fast::Hasher::new() };
-        out.write_all(MAGIC)?;
-        out.write_all(&ring(&self.keys))?;
-        out.write_all(&[u8::try_from(self.keys.len()).unwrap_or(LAST_KEY)])?;
-        for key in self.keys.iter().take(usize::from(LAST_KEY)) {
-            out.write_all(&[u8::try_from(key.len()).unwrap_or(u8::MAX)])?;
-            out.write_all(&key.as_bytes()[..key.len().min(usize::from(u8::MAX))])?;
+        let new =
+            fresh.iter().filter_map(|(sealed, at)| record(&self.texts[*at..]).map(|(tag, text)| (*sealed, tag, text)));
+        if self.file.whole > 0 {
+            let frames = frames(&self.keys, new);
+            return AppendLog::of_frames(&self.path, self.file.whole)?.append(|out| out.write_all(&frames));
         }
-        let mut old = self.file.all().peekable();
-        for (sealed, at) in fresh {
-            while let Some((before, tag, text)) = old.next_if(|(before, ..)| *before <= sealed) {
-                if before < sealed {
-                    out.record(before, tag, text)?;
-                }
-            }
-            if let Some((tag, text)) = record(&self.texts[at..]) {
-                out.record(sealed, tag, text)?;
-            }
-        }
-        for (sealed, tag, text) in old {
-            out.record(sealed, tag, text)?;
-        }
-        let sum = out.sum.clone().finalize();
-        out.file.write_all(&sum.to_le_bytes())?;
-        out.file.commit().map(|_| ())
+        let mut all = MAGIC.to_vec();
+        all.extend(frames(&self.keys, self.file.all().chain(new)));
+        atomic::write(&self.path, atomic::PRIVATE, &all).map(|_| ())
     }
+}
+
+/// Frames of records that were made under these keys; each begins with the keys.
+fn frames<'p>(keys: &[String], records: impl Iterator<Item = (Sealed, u8, &'p str)>) -> Vec<u8> {
+    let mut header = ring(keys).to_vec();
+    header.push(u8::try_from(keys.len()).unwrap_or(LAST_KEY));
+    for key in keys.iter().take(usize::from(LAST_KEY)) {
+        let key = &key.as_bytes()[..key.len().min(usize::from(u8::MAX))];
+        header.push(u8::try_from(key.len()).unwrap_or(u8::MAX));
+        header.extend_from_slice(key);
+    }
+    let (mut out, mut payload) = (Vec::new(), header.clone());
+    for (sealed, tag, text) in records {
+        payload.extend_from_slice(&sealed.0.to_be_bytes());
+        payload.push(tag);
+        payload.extend_from_slice(&u32::try_from(text.len()).unwrap_or_default().to_le_bytes());
+        payload.extend_from_slice(text.as_bytes());
+        if payload.len() >= FRAME {
+            frame(&payload, &mut out);
+            payload.clone_from(&header);
+        }
+    }
+    if payload.len() > header.len() {
+        frame(&payload, &mut out);
+    }
+    out
 }
 
 /// How many values each key opened, by its fingerprint, as the memory in this file has it; nothing when it is damaged.
 pub fn opened_by(bytes: Vec<u8>) -> BTreeMap<String, u64> {
-    let Some((_, names, _)) = sound(&bytes).and_then(header) else { return BTreeMap::new() };
+    let mut names: Vec<String> = Vec::new();
+    for payload in payloads(&bytes).0 {
+        if let Some((_, named, _)) = header(&bytes[payload]) {
+            names.extend(named.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
+        }
+    }
     let mut counts = BTreeMap::new();
-    if let Some(records) = Records::parse(bytes, &names) {
-        for (_, tag, _) in records.all() {
-            if let Some(name) = names.get(usize::from(tag)) {
-                *counts.entry(name.clone()).or_default() += 1;
-            }
+    for (_, tag, _) in Records::parse(bytes, &names).all() {
+        if let Some(name) = names.get(usize::from(tag)) {
+            *counts.entry(name.clone()).or_default() += 1;
         }
     }
     counts
@@ -152,77 +171,42 @@ fn reason(tag: u8) -> Option<Closed> {
     [Closed::NotCiphertext, Closed::Garbage, Closed::NoKey].into_iter().find(|closed| self::tag(*closed) == tag)
 }
 
-struct Checked {
-    file: AtomicFile,
-    sum: crc32fast::Hasher,
-}
-
-impl Checked {
-    fn record(&mut self, sealed: Sealed, tag: u8, text: &str) -> io::Result<()> {
-        self.write_all(&sealed.0.to_be_bytes())?;
-        self.write_all(&[tag])?;
-        self.write_all(&u32::try_from(text.len()).unwrap_or_default().to_le_bytes())?;
-        self.write_all(text.as_bytes())
-    }
-}
-
-impl Write for Checked {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.sum.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-/// The records of a file, sorted by ciphertext.
+/// The records of a file that are right under the present keys.
 #[derive(Debug, Default)]
 struct Records {
-    /// Where each record begins that is right under the present keys.
-    places: Vec<usize>,
-    /// The present number of each key that the file numbers; `None` for one that is gone.
-    numbers: Vec<Option<u8>>,
+    /// Where each record begins and its key's present number, or its reason; sorted by ciphertext.
+    places: Vec<(usize, u8)>,
     bytes: Vec<u8>,
+    /// Bytes that are sound and can be appended to.
+    whole: u64,
 }
 
 impl Records {
-    fn parse(bytes: Vec<u8>, keys: &[String]) -> Option<Self> {
-        let body = sound(&bytes)?;
-        let (written_for, named, mut rest) = header(body)?;
-        let present = |name: &String| keys.iter().position(|key| key == name).and_then(|at| u8::try_from(at).ok());
-        let numbers: Vec<Option<u8>> = named.iter().map(present).collect();
-        let failures_hold = written_for == ring(keys);
+    fn parse(bytes: Vec<u8>, keys: &[String]) -> Self {
+        let (payloads, whole) = payloads(&bytes);
         let mut places = Vec::new();
-        while !rest.is_empty() {
-            let at = body.len() - rest.len();
-            let (_, tail) = rest.split_first_chunk::<16>()?;
-            let (tag, text) = record(tail)?;
-            let holds = match reason(tag) {
-                Some(_) => failures_hold,
-                None => numbers.get(usize::from(tag)).copied().flatten().is_some(),
-            };
-            if holds {
-                places.push(at);
+        for payload in payloads {
+            // What is sound but not understood was written by another version: nothing after it is believed.
+            if places_in(&bytes, payload, keys, &mut places).is_none() {
+                return Self::default();
             }
-            rest = &tail[5 + text.len()..];
         }
-        Some(Self { places, numbers, bytes })
+        // What was found out later counts. A single frame is sorted already.
+        let sealed = |(at, _): &(usize, u8)| &bytes[*at..*at + 16];
+        places.reverse();
+        places.sort_by(|a, b| sealed(a).cmp(sealed(b)));
+        places.dedup_by(|a, b| sealed(a) == sealed(b));
+        Self { places, bytes, whole }
     }
 
-    /// The record at this place, its key in present numbers.
-    fn at(&self, place: usize) -> Option<(Sealed, u8, &str)> {
-        let (sealed, tail) = self.bytes[place..].split_first_chunk::<16>()?;
-        let (tag, text) = record(tail)?;
-        let tag = if reason(tag).is_some() { tag } else { self.numbers.get(usize::from(tag)).copied().flatten()? };
-        Some((Sealed(u128::from_be_bytes(*sealed)), tag, text))
+    fn at(&self, (at, tag): (usize, u8)) -> Option<(Sealed, u8, &str)> {
+        let (sealed, tail) = self.bytes[at..].split_first_chunk::<16>()?;
+        Some((Sealed(u128::from_be_bytes(*sealed)), tag, record(tail)?.1))
     }
 
     fn get(&self, sealed: Sealed) -> Option<Known<'_>> {
         let wanted = sealed.0.to_be_bytes();
-        let found = self.places.binary_search_by(|place| self.bytes[*place..*place + 16].cmp(&wanted)).ok()?;
+        let found = self.places.binary_search_by(|(at, _)| self.bytes[*at..*at + 16].cmp(&wanted)).ok()?;
         let (_, tag, text) = self.at(self.places[found])?;
         Some(reason(tag).map_or(Ok(text), Err))
     }
@@ -232,16 +216,47 @@ impl Records {
     }
 }
 
-/// The bytes before the sum, when that is right.
-fn sound(bytes: &[u8]) -> Option<&[u8]> {
-    let (body, sum) = bytes.split_last_chunk::<4>()?;
-    (crc32fast::hash(body) == u32::from_le_bytes(*sum)).then_some(body)
+/// Adds where the records of a payload begin that are right under the present keys; `None` when it is not understood.
+fn places_in(bytes: &[u8], payload: Range<usize>, keys: &[String], places: &mut Vec<(usize, u8)>) -> Option<()> {
+    let (written_for, named, mut rest) = header(&bytes[payload.clone()])?;
+    let present = |name: &String| keys.iter().position(|key| key == name).and_then(|at| u8::try_from(at).ok());
+    let numbers: Vec<Option<u8>> = named.iter().map(present).collect();
+    let failures_hold = written_for == ring(keys);
+    while !rest.is_empty() {
+        let at = payload.end - rest.len();
+        let (_, tail) = rest.split_first_chunk::<16>()?;
+        let (tag, text) = record(tail)?;
+        let tag = match reason(tag) {
+            Some(_) => failures_hold.then_some(tag),
+            None => numbers.get(usize::from(tag)).copied().flatten(),
+        };
+        places.extend(tag.map(|tag| (at, tag)));
+        rest = &tail[5 + text.len()..];
+    }
+    Some(())
+}
+
+/// Where the sound payloads of a file are, and how many of its bytes can be appended to.
+fn payloads(bytes: &[u8]) -> (Vec<Range<usize>>, u64) {
+    if bytes.starts_with(UNFRAMED) {
+        let whole =
+            bytes.split_last_chunk::<4>().filter(|(body, sum)| crc32fast::hash(body) == u32::from_le_bytes(**sum));
+        return (whole.map(|(body, _)| UNFRAMED.len()..body.len()).into_iter().collect(), 0);
+    }
+    let mut found = Vec::new();
+    // Reading what is in memory does not fail.
+    let Ok(mut frames) = Frames::new(bytes, MAGIC) else { return (found, 0) };
+    while let Ok(Some(payload)) = frames.next_payload() {
+        let length = payload.len();
+        let end = usize::try_from(frames.whole()).unwrap_or(bytes.len());
+        found.push(end - length..end);
+    }
+    (found, frames.whole())
 }
 
 /// The keys whose failures are recorded, all keys by number, and what follows.
-fn header(body: &[u8]) -> Option<([u8; 16], Vec<String>, &[u8])> {
-    let rest = body.strip_prefix(MAGIC)?;
-    let (written_for, rest) = rest.split_first_chunk::<16>()?;
+fn header(payload: &[u8]) -> Option<([u8; 16], Vec<String>, &[u8])> {
+    let (written_for, rest) = payload.split_first_chunk::<16>()?;
     let (count, mut rest) = rest.split_first()?;
     let mut keys = Vec::new();
     for _ in 0..*count {
@@ -283,6 +298,8 @@ mod tests {
         assert_eq!(plain.found(Sealed::of("x")), Some(Ok("17")));
         assert_eq!(plain.remembered(Sealed::of("x")), None);
         plain.save().unwrap();
+        let path = path_of(&server, "OA.json");
+        let first = std::fs::read(&path).unwrap();
         let mut plain = open();
         plain.put(Sealed::of("z"), &Opened::Ok((String::new(), 0)));
         plain.save().unwrap();
@@ -291,16 +308,45 @@ mod tests {
         assert_eq!(plain.remembered(Sealed::of("y")), Some(Err(Closed::Garbage)));
         assert_eq!(plain.remembered(Sealed::of("z")), Some(Ok("")));
         assert_eq!(plain.remembered(Sealed::of("w")), None);
-        let path = path_of(&server, "OA.json");
         let bytes = std::fs::read(&path).unwrap();
+        assert!(bytes.starts_with(&first), "what is new is appended");
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
-            std::fs::write(&path, &damaged).unwrap();
-            assert_eq!(open().remembered(Sealed::of("x")), None, "byte {at}");
-            std::fs::write(&path, &bytes[..at]).unwrap();
-            assert_eq!(open().remembered(Sealed::of("x")), None, "cut at {at}");
+            for damaged in [&damaged[..], &bytes[..at]] {
+                std::fs::write(&path, damaged).unwrap();
+                let mut plain = open();
+                assert_eq!(plain.remembered(Sealed::of("z")), None, "byte {at}");
+                assert_eq!(plain.remembered(Sealed::of("x")), (at >= first.len()).then_some(Ok("17")), "byte {at}");
+                // What is found out after the damage is kept.
+                plain.put(Sealed::of("w"), &Opened::Ok(("4".to_owned(), 0)));
+                plain.save().unwrap();
+                assert_eq!(open().remembered(Sealed::of("w")), Some(Ok("4")), "byte {at}");
+            }
         }
+    }
+
+    #[test]
+    fn files_of_the_format_before_are_read_and_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerFolder::new(folder.path());
+        let path = path_of(&server, "OA.json");
+        // Made by hand: one key `A`, its text `17` for the ciphertext `x`.
+        let hash = blake3::hash(b"x");
+        let parts: [&[u8]; 7] =
+            [b"mtplain2", &ring(&keys(&["A"])), b"\x01\x01A", &hash.as_bytes()[..16], b"\0", &[2, 0, 0, 0], b"17"];
+        let mut old = parts.concat();
+        old.extend(crc32fast::hash(&old).to_le_bytes());
+        std::fs::create_dir_all(server.plain()).unwrap();
+        std::fs::write(&path, &old).unwrap();
+        assert_eq!(opened_by(old)["A"], 1);
+        let mut plain = Plain::open(&server, "OA.json", &keys(&["A"]));
+        assert_eq!(plain.remembered(Sealed::of("x")), Some(Ok("17")));
+        plain.put(Sealed::of("y"), &Opened::Ok(("2".to_owned(), 0)));
+        plain.save().unwrap();
+        let plain = Plain::open(&server, "OA.json", &keys(&["A"]));
+        assert_eq!(["x", "y"].map(|text| plain.remembered(Sealed::of(text))), [Some(Ok("17")), Some(Ok("2"))]);
+        assert!(std::fs::read(&path).unwrap().starts_with(MAGIC));
     }
 
     #[test]
@@ -327,8 +373,8 @@ mod tests {
         plain.save().unwrap();
         assert_eq!(known(&["A"])[..2], texts(Some("1"), None));
         let bytes = std::fs::read(path_of(&server, "OA.json")).unwrap();
-        let (_, names, _) = header(sound(&bytes).unwrap()).unwrap();
-        let records = Records::parse(bytes, &names).unwrap();
+        let names = keys(&["A", "B", "C"]);
+        let records = Records::parse(bytes, &names);
         assert_eq!(opened_by(std::fs::read(path_of(&server, "OA.json")).unwrap())["C"], 1);
         let mut opened: Vec<&str> = records.all().map(|(_, tag, _)| names[usize::from(tag)].as_str()).collect();
         opened.sort_unstable();

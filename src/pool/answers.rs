@@ -1,7 +1,7 @@
 //! Bodies that were not what they should be, each kept once with the reason, for a person to look at.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::disk::atomic::{self, AtomicFile, TEMPORARY_PREFIX};
@@ -15,22 +15,11 @@ const MOST: usize = 50;
 /// Keeps the beginning of a body as `NAME_HASH.body`, and why as `NAME_HASH.reason`; `None` when there are enough.
 pub fn keep(folder: &ServerFolder, name: &str, reason: &str, body: impl Read) -> io::Result<Option<PathBuf>> {
     let answers = folder.answers();
-    let mut hasher = blake3::Hasher::new();
     // Its name is its hash, known only once it is copied.
     let waiting = answers.join(format!("{name}.body"));
     let mut file = AtomicFile::create(&waiting, atomic::PRIVATE)?;
-    let mut body = body.take(LARGEST);
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match body.read(&mut buffer)? {
-            0 => break,
-            read => {
-                hasher.update(&buffer[..read]);
-                file.write_all(&buffer[..read])?;
-            }
-        }
-    }
-    let hash = hasher.finalize().to_hex();
+    io::copy(&mut body.take(LARGEST), &mut file)?;
+    let hash = file.hash().to_hex();
     let path = answers.join(format!("{name}_{}.body", &hash[..16]));
     if path.exists() {
         return Ok(Some(path));

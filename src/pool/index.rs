@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::append_log::AppendLog;
 use crate::disk::atomic;
+use crate::disk::stamp::{self, Stamp};
 use crate::pool::identity::{Identities, Identity, NO_ID};
 use crate::pool::paths::{ServerFolder, raw_name};
 use crate::pool::raw_file::read_back;
 use crate::pool::received::Received;
 use crate::pool::segments::{
-    Care, ENTRY, FileRecord, Look, MAGIC, SAME_ENTRIES, Segments, each_at, header, index_files, path_of, read_segments,
+    Care, ENTRY, FileRecord, MAGIC, SAME_ENTRIES, Segments, each_at, header, index_files, look, path_of, read_segments,
 };
 use crate::study::name::ScaleName;
 
@@ -49,15 +50,15 @@ impl Index {
         let mut index = Self { path, files: BTreeMap::new(), damaged: Vec::new(), gone: Vec::new(), end };
         let there = raw_files(folder, scale)?;
         index.gone = recorded.keys().filter(|name| !there.contains_key(*name)).cloned().collect();
-        for (name, (size, look)) in there {
+        for (name, stamp) in there {
             let path = folder.raw().join(&name);
             let Some(mut records) = recorded.remove(&name) else {
                 index.adopt(&path, &name)?;
                 continue;
             };
             // A file that was put back is again what an older record says.
-            records.retain(|record| record.size == size);
-            match records.iter().rfind(|record| record.look == look) {
+            records.retain(|record| record.size == stamp.size);
+            match records.iter().rfind(|record| record.stamp == stamp) {
                 Some(record) => drop(index.files.insert(name, record.clone())),
                 // A matter for recover: what was recorded of it stays as evidence, but no entry of it counts.
                 None if records.is_empty() => {
@@ -71,7 +72,7 @@ impl Index {
 
     /// A file of the same size that was touched since is read: copied pools look new and are what they were.
     fn look_again(&mut self, path: &Path, name: String, records: &[FileRecord]) -> io::Result<()> {
-        let look = Look::settled(path)?;
+        let stamp = at_rest(path)?;
         let (hash, size) = match atomic::hash_file(path) {
             Ok(found) => found,
             Err(error) => {
@@ -84,8 +85,8 @@ impl Index {
             self.damaged.push((name, "has the size but not the content that was recorded".to_owned()));
             return Ok(());
         };
-        let record = FileRecord { look, ..record.clone() };
-        if look != Look::default() {
+        let record = FileRecord { stamp, ..record.clone() };
+        if stamp != Stamp::default() {
             self.write(&header(&name, &record, SAME_ENTRIES), std::iter::empty())?;
         }
         self.files.insert(name, record);
@@ -115,13 +116,13 @@ impl Index {
     }
 
     fn adopt(&mut self, path: &Path, name: &str) -> io::Result<()> {
+        let stamp = at_rest(path)?;
         let mut entries = Identities::default();
         let reading = read_back(path, |id, bytes| entries.add(id, bytes))?;
         if let Err(broken) = reading.result {
             self.damaged.push((name.to_owned(), broken.to_string()));
         }
-        let look = Look::settled(path)?;
-        self.record(path, look, reading.size, *reading.hash.as_bytes(), entries.finish().iter())
+        self.record(path, stamp, reading.size, *reading.hash.as_bytes(), entries.finish().iter())
     }
 
     /// Adds a raw file that this process wrote and read back.
@@ -135,21 +136,21 @@ impl Index {
         hash: [u8; 32],
         entries: impl Iterator<Item = &'e Identity> + Clone,
     ) -> io::Result<()> {
-        let look = Look::of(&fs::metadata(path)?);
-        self.record(path, look, size, hash, entries)
+        let stamp = look(path)?.unwrap_or_default();
+        self.record(path, stamp, size, hash, entries)
     }
 
     fn record<'e>(
         &mut self,
         path: &Path,
-        look: Look,
+        stamp: Stamp,
         size: u64,
         hash: [u8; 32],
         entries: impl Iterator<Item = &'e Identity> + Clone,
     ) -> io::Result<()> {
         let highest = entries.clone().map(|identity| identity.id).filter(|id| *id != NO_ID).max();
         let count = entries.clone().count() as u64;
-        let mut record = FileRecord { size, hash, count, highest, look, at: 0 };
+        let mut record = FileRecord { size, hash, count, highest, stamp, at: 0 };
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         record.at = self.write(&header(name, &record, count), entries)?;
         self.files.insert(name.to_owned(), record);
@@ -245,7 +246,12 @@ impl Index {
     }
 }
 
-fn raw_files(folder: &ServerFolder, scale: &ScaleName) -> io::Result<BTreeMap<String, (u64, Look)>> {
+/// How a raw file looks that is about to be read; zeros when it may be written again without looking otherwise.
+fn at_rest(path: &Path) -> io::Result<Stamp> {
+    Ok(look(path)?.filter(|stamp| stamp.is_at_rest(stamp::now())).unwrap_or_default())
+}
+
+fn raw_files(folder: &ServerFolder, scale: &ScaleName) -> io::Result<BTreeMap<String, Stamp>> {
     let mut files = BTreeMap::new();
     let entries = match fs::read_dir(folder.raw()) {
         Ok(entries) => entries,
@@ -257,8 +263,7 @@ fn raw_files(folder: &ServerFolder, scale: &ScaleName) -> io::Result<BTreeMap<St
         if let Some(name) =
             entry.file_name().to_str().filter(|name| raw_name(name).is_some_and(|d| d.scale == scale.as_str()))
         {
-            let found = fs::metadata(entry.path())?;
-            files.insert(name.to_owned(), (found.len(), Look::of(&found)));
+            files.extend(look(&entry.path())?.map(|stamp| (name.to_owned(), stamp)));
         }
     }
     Ok(files)

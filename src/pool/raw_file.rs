@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::disk::atomic;
+use crate::disk::hashing::Hashing;
 use crate::pool::raw_reader::{self, Damage, Piece};
 use crate::study::entry::Broken;
 
@@ -33,7 +34,7 @@ pub struct Reading {
 /// As [`each_entry`], with the hash of the whole file, from one reading. Asks the kernel to read from the device
 /// rather than from its memory of what was just written.
 pub fn read_back(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> io::Result<Reading> {
-    let mut source = Hashing { file: open_back(path)?, hasher: blake3::Hasher::new(), size: 0 };
+    let mut source = Hashing::new(open_back(path)?);
     let (mut places, mut lost) = (0, 0);
     let count = |damage: &Damage<'_>| {
         places += 1;
@@ -45,7 +46,7 @@ pub fn read_back(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> io::
     };
     // Damage ends the entries, not the bytes.
     io::copy(&mut source, &mut io::sink())?;
-    Ok(Reading { hash: source.hasher.finalize(), size: source.size, result, places, lost })
+    Ok(Reading { hash: source.hash(), size: source.size(), result, places, lost })
 }
 
 /// The hash and size of what the device holds of a raw file, as [`read_back`] would find them.
@@ -59,21 +60,6 @@ fn open_back(path: &Path) -> io::Result<File> {
     // Advice only; a file system that cannot follow it still gives the file's bytes.
     let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
     Ok(file)
-}
-
-struct Hashing {
-    file: File,
-    hasher: blake3::Hasher,
-    size: u64,
-}
-
-impl Read for Hashing {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        self.size += read as u64;
-        Ok(read)
-    }
 }
 
 fn each_entry_of(source: impl Read, use_entry: impl FnMut(Option<i64>, &[u8])) -> Result<(), Broken> {

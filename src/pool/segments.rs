@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::disk::stamp::Stamp;
 use crate::pool::identity::{Identity, NO_ID};
 use crate::pool::paths::ServerFolder;
 use crate::study::name::ScaleName;
@@ -20,42 +20,15 @@ pub struct FileRecord {
     /// Entries, repeats included.
     pub count: u64,
     pub highest: Option<i64>,
-    /// How the file looked when it was hashed.
-    pub(super) look: Look,
+    /// How the file looked before it was hashed; zeros when it was not at rest then.
+    pub(super) stamp: Stamp,
     /// Where its entries begin in the index.
     pub(super) at: u64,
 }
 
-/// What the file system says of a file without reading it. A file that looks as it did was not written since.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Look {
-    inode: u64,
-    /// Nanoseconds since 1970, as the next.
-    modified: i64,
-    changed: i64,
-}
-
-/// A file written less than this before it was looked at can be written again without its times moving.
-const GRAIN: i64 = 20_000_000;
-
-impl Look {
-    pub(super) fn of(found: &fs::Metadata) -> Self {
-        let time = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
-        Self {
-            inode: found.ino(),
-            modified: time(found.mtime(), found.mtime_nsec()),
-            changed: time(found.ctime(), found.ctime_nsec()),
-        }
-    }
-
-    /// As the file looks now; a look that can be trusted only when the file has been at rest.
-    pub(super) fn settled(path: &Path) -> io::Result<Self> {
-        let look = Self::of(&fs::metadata(path)?);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
-        let at_rest = look.modified.max(look.changed).saturating_add(GRAIN) < now;
-        Ok(if at_rest { look } else { Self::default() })
-    }
+/// How a raw file looks, without its device: a pool may be moved. None when there is no such file.
+pub(super) fn look(path: &Path) -> io::Result<Option<Stamp>> {
+    Ok(Stamp::of(path)?.map(|stamp| Stamp { device: 0, ..stamp }))
 }
 
 pub(super) const MAGIC: &[u8; 8] = b"mtindex3";
@@ -72,9 +45,9 @@ pub(super) fn header(name: &str, record: &FileRecord, count: u64) -> Vec<u8> {
     out.extend_from_slice(&record.size.to_le_bytes());
     out.extend_from_slice(&record.hash);
     out.extend_from_slice(&record.highest.unwrap_or(NO_ID).to_le_bytes());
-    out.extend_from_slice(&record.look.inode.to_le_bytes());
-    out.extend_from_slice(&record.look.modified.to_le_bytes());
-    out.extend_from_slice(&record.look.changed.to_le_bytes());
+    out.extend_from_slice(&record.stamp.inode.to_le_bytes());
+    out.extend_from_slice(&record.stamp.modified.to_le_bytes());
+    out.extend_from_slice(&record.stamp.changed.to_le_bytes());
     out.extend_from_slice(&count.to_le_bytes());
     out
 }
@@ -141,7 +114,7 @@ pub(super) fn read_segments(path: &Path, care: Care) -> io::Result<Segments> {
             known.push(all.len());
             all.push((name, record));
         } else if let Some(&place) = known.iter().rfind(|&&place| all[place].1.hash == record.hash) {
-            all[place].1.look = record.look;
+            all[place].1.stamp = record.stamp;
         }
         end = source.at;
     }
@@ -162,8 +135,10 @@ fn read_segment(source: &mut Summing, length: u64, care: Care) -> io::Result<(St
     let mut hash = [0; 32];
     source.read_exact(&mut hash)?;
     let highest = Some(source.number()?.cast_signed()).filter(|id| *id != NO_ID);
-    let look = Look {
+    let stamp = Stamp {
+        device: 0,
         inode: source.number()?,
+        size,
         modified: source.number()?.cast_signed(),
         changed: source.number()?.cast_signed(),
     };
@@ -181,7 +156,7 @@ fn read_segment(source: &mut Summing, length: u64, care: Care) -> io::Result<(St
     if care == Care::Sums && u32::from_le_bytes(sum) != wanted {
         return Err(bad());
     }
-    Ok((name, FileRecord { size, hash, count, highest, look, at }))
+    Ok((name, FileRecord { size, hash, count, highest, stamp, at }))
 }
 
 struct Summing {

@@ -8,12 +8,13 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use crate::disk::hashing::Hashing;
 use crate::report::accounts::{read_conditions, read_participants};
 use crate::report::findings::Findings;
 use crate::report::people::Deeds;
 use crate::report::sink::{Redactor, Sink};
 use crate::report::sources::{Sources, Unreadable, definition, scale_name, unreadable};
-use crate::report::tally::{Hashed, Pass, Setting, Tally};
+use crate::report::tally::{Pass, Setting, Tally};
 use crate::study::checks::Seen;
 use crate::study::checks::log::{Diary, Log};
 use crate::study::checks::table::{Context, Examination, Examined};
@@ -147,7 +148,7 @@ fn table<'r>(
     mut sink: Sink<'r>,
     is_log: bool,
 ) -> io::Result<(Read<'r>, Deeds)> {
-    let mut file = Hashed::open(path)?;
+    let mut file = Hashing::new(File::open(path)?);
     let mut records = Records::new(&mut file)?;
     let columns = records.header().to_vec();
     let mut pass = Pass::new(setting, &columns);

@@ -1,9 +1,7 @@
 //! What one pass over a combined table counts: its columns, its days, its participants, what its flags say.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+
 use std::sync::Arc;
 
 use crate::report::column::{ColumnCounter, ColumnStat, Regimes};
@@ -70,31 +68,6 @@ pub struct Setting<'s> {
     pub defined: Option<&'s Scale>,
     pub slots: &'s Slots,
     pub roster: &'s Roster,
-}
-
-/// A file that is hashed as it is read.
-pub struct Hashed {
-    file: File,
-    hasher: blake3::Hasher,
-}
-
-impl Hashed {
-    pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: File::open(path)?, hasher: blake3::Hasher::new() })
-    }
-
-    /// The hash of a table that was read to its end.
-    pub fn hash(&self) -> blake3::Hash {
-        self.hasher.finalize()
-    }
-}
-
-impl Read for Hashed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        Ok(read)
-    }
 }
 
 /// Where the columns of interest stand.

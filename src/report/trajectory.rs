@@ -1,12 +1,14 @@
 //! How scores move over the sessions: their number, mean and quartiles, from the scored tables.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use rustc_hash::FxHashSet;
 
-use crate::report::tally::{Hashed, Places};
+use crate::disk::hashing::Hashing;
+use crate::report::tally::Places;
 use crate::study::cell::decimal;
 use crate::study::labels::Labels;
 use crate::study::schedule::Slots;
@@ -45,7 +47,7 @@ pub struct Scored {
 
 /// Reads a scored table; answers of test accounts are left out.
 pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> io::Result<Scored> {
-    let mut file = Hashed::open(path)?;
+    let mut file = Hashing::new(File::open(path)?);
     let mut records = Records::new(&mut file)?;
     let header = records.header().to_vec();
     let at = Places::new(&header);
