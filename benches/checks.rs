@@ -13,18 +13,10 @@ use std::time::Instant;
 
 use chrono::{DateTime, Duration, Utc};
 use csv::ByteRecord;
-use mtdata::config::error::Problems;
-use mtdata::report::accounts::read_participants;
-use mtdata::study::checks::cells::{Row, RowRules};
-use mtdata::study::checks::log::{Diary, Log};
-use mtdata::study::checks::table::{Context, Examination, Examined};
-use mtdata::study::checks::{Finding, Seen, accounts};
-use mtdata::study::moment;
-use mtdata::study::name::ScaleName;
-use mtdata::study::roster::Roster;
-use mtdata::study::scale::Study;
-use mtdata::study::schedule::Slots;
-use mtdata::table::records::Records;
+use mtdata::parts::{
+    Context, DATE_COLUMNS, Diary, Examination, Examined, Finding, Log, Problems, Records, Roster, Row, RowRules,
+    ScaleName, SeenByRules as Seen, Slots, Study, accounts, load_scales, read_participants,
+};
 use rayon::prelude::*;
 
 /// As in the program.
@@ -154,7 +146,7 @@ fn check<'c>(study: &Study, context: &'c Context<'c>, name: &'c str, path: &Path
     let own: Vec<String> = header.iter().filter(|column| !column.starts_with('_')).cloned().collect();
     let defined = ScaleName::new(name).ok().and_then(|name| study.scales.get(&name));
     let rules = RowRules::new(study, name, defined, &own);
-    let dated = moment::COLUMNS.iter().find_map(|name| own.iter().position(|column| column == name));
+    let dated = DATE_COLUMNS.iter().find_map(|name| own.iter().position(|column| column == name));
     let mut diary = Diary::new(context.slots, &header);
     let mut examination = Examination::new(context, name, header).expecting(fs::metadata(path)?.len());
     let (mut found, mut flagged) = (0, 0);
@@ -211,7 +203,7 @@ fn main() -> Outcome<()> {
     fs::create_dir(&combined)?;
     fs::write(scales.join("sixty.toml"), definition()?)?;
     let problems = RefCell::new(Problems::default());
-    let studies = mtdata::config::scales::load(&scales, &problems);
+    let studies = load_scales(&scales, &problems);
     let study = studies.get("sixty").ok_or_else(|| problems.borrow().to_string())?;
     write_tables(&combined)?;
     let paths = tables(&combined)?;

@@ -12,9 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use mtdata::demo::server::{Fault, StudyServer};
-use mtdata::demo::study::{Synthetic, Table};
-use mtdata::pool::identity::{Identities, Identity};
+use mtdata::parts::{Fault, Identities, Identity, StudyServer, Synthetic, Table};
 
 const ROUNDS: usize = 7;
 const PASSWORD: &str = "a-password-for-loopback";

@@ -14,12 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use csv::ByteRecord;
-use mtdata::config::Project;
-use mtdata::pool::paths::ServerFolder;
-use mtdata::report::model::compute;
-use mtdata::report::sources::Sources;
-use mtdata::report::{files, page};
-use mtdata::study::disclosure_control::Discretion;
+use mtdata::parts::{Discretion, Project, SHEETS, ServerFolder, Sources, compute, render, write_checks};
 use rayon::prelude::*;
 
 /// As in the program.
@@ -127,11 +122,11 @@ fn report(folder: &Path) -> Outcome<()> {
     };
     let model = compute(&sources).map_err(|(path, error)| format!("{}: {error}", path.display()))?;
     let reports = server.reports();
-    for (name, sheet) in files::SHEETS {
+    for (name, sheet) in SHEETS {
         sheet(&model).write(&reports.join(name))?;
     }
-    fs::write(reports.join("index.html"), page::render(&model))?;
-    files::checks(&reports.join("checks.csv"), model)?;
+    fs::write(reports.join("index.html"), render(&model))?;
+    write_checks(&reports.join("checks.csv"), model)?;
     say(start.elapsed())
 }
 

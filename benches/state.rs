@@ -6,9 +6,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mtdata::disk::content::Content;
-use mtdata::disk::stamp::{Seen, Stamp};
-use mtdata::state::{Manifest, Store};
+use mtdata::parts::{Content, Manifest, Seen, Stamp, Store};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 const FILES: usize = 100_000;

@@ -9,10 +9,7 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mtdata::keys::ring::{Key, Keyring};
-use mtdata::pool::raw_reader::{Care, Piece, Pieces};
-use mtdata::study::entry::Head;
-use mtdata::tasks::decode::rows::{Columns, Parser, Rows};
+use mtdata::parts::{Care, Columns, Head, Key, Keyring, Parser, Piece, Pieces, Rows};
 use rand_chacha::rand_core::SeedableRng;
 use rsa::pkcs8::EncodePrivateKey;
 use serde_json::Value;

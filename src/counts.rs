@@ -46,12 +46,4 @@ impl Counts {
             self.add(count, number);
         }
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (Count, u64)> + '_ {
-        self.0.iter().map(|(&count, &number)| (count, number))
-    }
 }

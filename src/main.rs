@@ -7,6 +7,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    mtdata::pages::small();
-    mtdata::cli::main().into()
+    mtdata::take_small_pages();
+    mtdata::main().into()
 }

@@ -68,8 +68,6 @@ pub struct Facts {
 /// What was seen of one server.
 #[derive(Debug, Clone, Default)]
 pub struct ServerFacts {
-    /// The server's folder in the pool.
-    pub folder: PathBuf,
     /// The same folder as paths of the state name it.
     pub path: String,
     /// False when the server must not be asked over the network (`ready = false`).

@@ -176,7 +176,6 @@ pub fn refused(refusal: Refusal, quiet: bool) -> Result<Exit, Fault> {
             }
             Ok(Exit::Locked)
         }
-        Refusal::Unknown(message) => Err(Fault::usage(message)),
         Refusal::Io(path, error) => Err(Fault::failed(format!("{}: {error}", path.display()))),
     }
 }

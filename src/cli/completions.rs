@@ -2,13 +2,13 @@
 
 use clap::CommandFactory;
 
-use crate::cli::arguments::{Arguments, CompletionsArguments, ProjectArguments};
-use crate::cli::{Exit, Fault};
+use crate::cli::Exit;
+use crate::cli::arguments::{Arguments, CompletionsArguments};
 use crate::output;
 
-pub fn run(_: &ProjectArguments, arguments: &CompletionsArguments) -> Result<Exit, Fault> {
+pub fn run(arguments: &CompletionsArguments) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "mtdata", &mut script);
     output::text(&String::from_utf8_lossy(&script));
-    Ok(Exit::Done)
+    Exit::Done
 }

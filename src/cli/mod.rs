@@ -154,7 +154,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Fault> {
         Command::Keys(a) => keys::run(project, a),
         Command::Alert(a) => self::alert::run(project, *a),
         Command::Schema(a) => schema::run(a),
-        Command::Completions(a) => completions::run(project, a),
+        Command::Completions(a) => Ok(completions::run(a)),
         Command::Man(a) => man::run(project, a),
     }
 }

@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// A value and where it stands.
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'t> {
-    pub value: &'t DeValue<'t>,
+    pub toml: &'t DeValue<'t>,
     start: usize,
     end: usize,
 }
@@ -25,7 +25,7 @@ pub struct Value<'t> {
 impl<'t> Value<'t> {
     fn new(spanned: &'t Spanned<DeValue<'t>>) -> Self {
         let span = spanned.span();
-        Self { value: spanned.get_ref(), start: span.start, end: span.end }
+        Self { toml: spanned.get_ref(), start: span.start, end: span.end }
     }
 
     pub fn span(&self) -> Range<usize> {
@@ -34,11 +34,11 @@ impl<'t> Value<'t> {
 
     /// The elements of an array.
     pub fn elements(&self) -> Option<Vec<Value<'t>>> {
-        self.value.as_array().map(|array| array.iter().map(Value::new).collect())
+        self.toml.as_array().map(|array| array.iter().map(Value::new).collect())
     }
 
     pub fn number(&self) -> Option<f64> {
-        match self.value {
+        match self.toml {
             DeValue::Integer(number) => number.as_str().parse().ok(),
             DeValue::Float(number) => number.as_str().parse().ok(),
             _ => None,
@@ -100,7 +100,7 @@ impl<'t, 'p> Section<'t, 'p> {
 
     fn expect<T>(&self, key: &'static str, wanted: &str, read: impl Fn(&DeValue<'t>) -> Option<T>) -> Option<T> {
         let value = self.get(key)?;
-        let found = read(value.value);
+        let found = read(value.toml);
         if found.is_none() {
             self.wrong_kind(key, value, wanted);
         }
@@ -108,7 +108,7 @@ impl<'t, 'p> Section<'t, 'p> {
     }
 
     fn wrong_kind(&self, key: &str, value: Value<'_>, wanted: &str) {
-        self.problem(value.span(), format!("`{key}` must be {wanted}, not {}", value.value.type_str()), None);
+        self.problem(value.span(), format!("`{key}` must be {wanted}, not {}", value.toml.type_str()), None);
     }
 
     pub fn text(&self, key: &'static str) -> Option<String> {
@@ -157,7 +157,7 @@ impl<'t, 'p> Section<'t, 'p> {
     /// The whole number that a value must be.
     pub fn whole_value(&self, key: &str, value: Value<'_>, least: u64, most: u64) -> Option<u64> {
         let number = value
-            .value
+            .toml
             .as_integer()
             .and_then(|number| u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok());
         if number.is_none_or(|number| number < least || number > most) {
@@ -169,7 +169,7 @@ impl<'t, 'p> Section<'t, 'p> {
 
     pub fn duration(&self, key: &'static str) -> Option<Duration> {
         let value = self.get(key)?;
-        let read = value.value.as_str().and_then(|text| humantime::parse_duration(text).ok());
+        let read = value.toml.as_str().and_then(|text| humantime::parse_duration(text).ok());
         if let Some(duration) = read.filter(|duration| (Duration::from_millis(1)..=LONGEST).contains(duration)) {
             return Some(duration);
         }
@@ -191,7 +191,7 @@ impl<'t, 'p> Section<'t, 'p> {
         };
         let mut texts = Vec::new();
         for element in elements {
-            match element.value.as_str() {
+            match element.toml.as_str() {
                 Some(text) if text.contains('\0') => {
                     self.problem(element.span(), format!("`{key}` holds a control character"), None);
                 }
@@ -209,7 +209,7 @@ impl<'t, 'p> Section<'t, 'p> {
 
     /// The table that a value must be.
     pub fn below(&self, key: &str, value: Value<'t>) -> Option<Section<'t, 'p>> {
-        let DeValue::Table(table) = value.value else {
+        let DeValue::Table(table) = value.toml else {
             self.wrong_kind(key, value, "a table");
             return None;
         };
@@ -219,10 +219,10 @@ impl<'t, 'p> Section<'t, 'p> {
     /// One of some words.
     pub fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let value = self.get(key)?;
-        let found = value.value.as_str().and_then(|text| words.iter().find(|(word, _)| *word == text));
+        let found = value.toml.as_str().and_then(|text| words.iter().find(|(word, _)| *word == text));
         if found.is_none() {
             let all: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            let near = value.value.as_str().and_then(|text| nearest(text, words.iter().map(|(word, _)| *word)));
+            let near = value.toml.as_str().and_then(|text| nearest(text, words.iter().map(|(word, _)| *word)));
             let hint = near.map(|near| format!("did you mean \"{near}\"?"));
             self.problem(value.span(), format!("`{key}` must be one of {}", all.join(", ")), hint);
         }

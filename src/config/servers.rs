@@ -28,7 +28,6 @@ pub struct Server {
     /// The server's folder in the pool; absolute.
     pub path: PathBuf,
     pub date_style: DateStyle,
-    pub allow_http: bool,
     /// Group of derived tables and reports.
     pub group: Option<String>,
     /// Upper bound of one answer's size in bytes.

@@ -101,7 +101,6 @@ fn server(
         study: study.map(|(study, _)| study),
         path,
         date_style,
-        allow_http,
         group,
         max_answer,
         url: url?,
@@ -184,7 +183,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
 /// `{ env = "NAME" }` or `{ file = "PATH" }`.
 pub(super) fn secret(table: &Section<'_, '_>, key: &'static str, root: &Path) -> Option<Secret> {
     let value = table.get(key)?;
-    if value.value.as_table().is_none() {
+    if value.toml.as_table().is_none() {
         let hint = "write { env = \"NAME\" } or { file = \"PATH\" } (chmod 600), and put it there".to_owned();
         table.problem(value.span(), format!("`{key}` must not stand in this file"), Some(hint));
         return None;

@@ -180,7 +180,7 @@ fn action(table: &Section<'_, '_>, each: EachAxes, span: &Range<usize>) -> Optio
 
 /// What only reports have.
 fn discretion(table: &Section<'_, '_>) -> Discretion {
-    let report = table.get("action").is_some_and(|value| value.value.as_str() == Some("report"));
+    let report = table.get("action").is_some_and(|value| value.toml.as_str() == Some("report"));
     for key in ["pseudonyms", "suppress_below"] {
         if let (Some(value), false) = (table.get(key), report) {
             table.problem(value.span(), format!("`{key}` belongs to tasks with action = \"report\""), None);
@@ -218,7 +218,7 @@ fn env(table: &Section<'_, '_>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     let Some(section) = table.section("env") else { return env };
     for (name, span, value) in section.entries() {
-        match value.value.as_str() {
+        match value.toml.as_str() {
             Some(text) if !text.contains('\0') && !name.is_empty() && !name.contains(['=', '\0']) => {
                 env.insert(name.to_owned(), text.to_owned());
             }
@@ -279,7 +279,7 @@ fn placeholders(table: &Section<'_, '_>, text: &str, span: &Range<usize>, each: 
 
 fn scales(table: &Section<'_, '_>) -> Option<ScaleChoice> {
     let value = table.get("scales")?;
-    match value.value {
+    match value.toml {
         DeValue::String(word) => match &**word {
             "." => Some(ScaleChoice::Deleteable),
             "static" => Some(ScaleChoice::Static),

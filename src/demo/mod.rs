@@ -1,6 +1,5 @@
 //! A synthetic study and the server it stands on, for trying everything without a real one.
 
-pub mod faults;
 pub mod project;
 pub mod server;
 pub mod study;

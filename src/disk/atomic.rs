@@ -91,11 +91,6 @@ impl AtomicFile {
         syncing.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes to the disk ended early")))
     }
 
-    /// Where the bytes are until they are committed.
-    pub fn temporary(&self) -> &Path {
-        &self.temporary
-    }
-
     /// Of the bytes so far.
     pub fn hash(&self) -> blake3::Hash {
         self.hasher.finalize()

@@ -227,10 +227,6 @@ impl<'p> Graph<'p> {
         self.nodes.neighbors_directed(node, Direction::Outgoing)
     }
 
-    pub fn pipeline(&self) -> &'p Pipeline {
-        self.pipeline
-    }
-
     /// The task of an instance, as Pipeline.toml declares it.
     pub fn spec(&self, node: NodeIndex) -> &'p TaskSpec {
         &self.pipeline.tasks[self.nodes[node].task]

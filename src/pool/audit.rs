@@ -92,7 +92,6 @@ pub struct Harm {
 pub struct Lost {
     /// None for entries of old raw files that had none.
     pub id: Option<i64>,
-    pub hash: [u8; 32],
     /// The raw file it stood in, when that was recorded.
     pub file: Option<String>,
     /// It was seen to be gone from the server, too.
@@ -224,7 +223,6 @@ fn lost(folder: &ServerFolder, scale: &ScaleName, history: &History, present: &[
         |id: i64| id != NO_ID && present.get(present.partition_point(|p| p.id < id)).is_some_and(|p| p.id == id);
     let one = |(identity, file): (Identity, Option<String>)| Lost {
         id: (identity.id != NO_ID).then_some(identity.id),
-        hash: identity.hash,
         file,
         deleted: deleted.get(&identity).copied().unwrap_or_default(),
         other: other(identity.id),

@@ -1,7 +1,7 @@
 //! What is archived under which content: per scale the id and hash of every entry of every raw file. Rebuildable; what does
 //! not fit the raw files that are there is not believed.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -235,8 +235,9 @@ impl Index {
     }
 
     /// How many different entries are archived.
+    #[cfg(test)]
     pub fn distinct(&self) -> io::Result<usize> {
-        let mut seen = HashSet::new();
+        let mut seen = std::collections::HashSet::new();
         for record in self.files.values() {
             self.each_of(record, |identity| {
                 seen.insert(identity);

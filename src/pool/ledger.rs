@@ -60,10 +60,6 @@ impl Intended {
         self.identities.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.identities.is_empty()
-    }
-
     pub fn get(&self, place: usize) -> Option<Deletable<'_>> {
         self.identities.get(place).map(|identity| Deletable { scale: &self.scale, identity })
     }

@@ -9,14 +9,6 @@ use crate::disk::hashing::Hashing;
 use crate::pool::raw_reader::{self, Damage, Piece};
 use crate::study::entry::Broken;
 
-/// Calls `use_entry` with the id and bytes of each entry of a raw file.
-///
-/// # Errors
-/// [`Broken`] with the first damage, after all entries that are whole.
-pub fn each_entry(path: &Path, use_entry: impl FnMut(Option<i64>, &[u8])) -> Result<(), Broken> {
-    each_entry_of(File::open(path).map_err(Broken::Io)?, use_entry)
-}
-
 /// What a raw file was found to be.
 #[derive(Debug)]
 pub struct Reading {
@@ -62,6 +54,7 @@ fn open_back(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+#[cfg(test)]
 fn each_entry_of(source: impl Read, use_entry: impl FnMut(Option<i64>, &[u8])) -> Result<(), Broken> {
     pieces_of(source, use_entry, |_| {})
 }

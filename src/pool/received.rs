@@ -104,6 +104,7 @@ impl Received {
     }
 
     /// Entries that stand in a raw file that was read back.
+    #[cfg(test)]
     pub fn proven(&self) -> impl Iterator<Item = &Identity> {
         self.marked(PROVEN)
     }

@@ -43,19 +43,7 @@ pub struct Arm {
     pub stages: Vec<Stage>,
 }
 
-impl Arm {
-    /// True when nobody is lost or counted twice between the sessions.
-    pub fn closes(&self) -> bool {
-        let first = self.stages.first().map_or(0, |stage| stage.reached);
-        let onward = |place: usize| self.stages.get(place + 1).map_or(0, |next| next.reached);
-        self.enrolled == self.not_started + first
-            && self
-                .stages
-                .iter()
-                .enumerate()
-                .all(|(place, stage)| stage.reached == onward(place) + stage.dropped + stage.ongoing + stage.finished)
-    }
-}
+impl Arm {}
 
 /// Everyone first, then each condition by name; only those who count are in them.
 pub fn arms(slots: &Slots, people: &[Journey]) -> Vec<Arm> {
@@ -110,6 +98,17 @@ pub fn median(numbers: &mut [f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    impl Arm {
+        fn closes(&self) -> bool {
+            let first = self.stages.first().map_or(0, |stage| stage.reached);
+            let onward = |place: usize| self.stages.get(place + 1).map_or(0, |next| next.reached);
+            self.enrolled == self.not_started + first
+                && self.stages.iter().enumerate().all(|(place, stage)| {
+                    stage.reached == onward(place) + stage.dropped + stage.ongoing + stage.finished
+                })
+        }
+    }
 
     use super::*;
 

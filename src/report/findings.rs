@@ -92,8 +92,4 @@ impl Findings {
         io::copy(&mut spool, out)?;
         Ok(())
     }
-
-    pub fn total(&self) -> u64 {
-        self.counts.iter().filter(|(rule, _)| *rule != "R12").map(|(_, count)| count).sum()
-    }
 }

@@ -168,7 +168,7 @@ impl Following<'_> {
         journey.counts = !journey.test_account && (journey.enrolled_known || !self.roster.found);
         journey.last = life.last.max(journey.enrolled);
         journey.idle_days = journey.last.map(|last| (self.now - last).max(0) as f64 / DAY);
-        let reached = |session: usize| self.deeds.reached(session, number).flatten();
+        let reached = |session: usize| self.deeds.reached_at(session, number);
         let days = |moment: i64| journey.enrolled.map(|enrolled| (moment - enrolled) as f64 / DAY);
         journey.days_to = (0..sessions).map(|session| reached(session).and_then(days)).collect();
         self.walk(&mut journey, number, places, all);

@@ -18,7 +18,6 @@ use crate::report::tally::Tally;
 use crate::report::trajectory::{self, Scored};
 use crate::study::disclosure_control::{Discretion, Pseudonyms};
 use crate::study::roster::Roster;
-use crate::study::scale::ScaleKind;
 use crate::study::schedule::Slots;
 
 /// All numbers of one server.
@@ -41,8 +40,6 @@ pub struct Model {
     pub arms: Vec<Arm>,
     pub scored: Vec<Scored>,
     pub books: Books,
-    /// True when there is a TaskLog to compare with.
-    pub logged: bool,
     /// By scale of the schedule: places that TaskLog has.
     pub log_places: BTreeMap<String, LogPlaces>,
     /// What the rules found, by table, last of several tables together.
@@ -82,7 +79,6 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     scheduled.dedup();
     let (scheduled, absent): (Vec<String>, Vec<String>) =
         scheduled.into_iter().partition(|scale| names.contains(scale.as_str()));
-    let logged = tables.iter().any(|table| table.kind == ScaleKind::Log && table.scale == "TaskLog");
     let mut journeys = Following {
         slots: &slots,
         roster,
@@ -118,7 +114,6 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
         journeys,
         scored,
         books,
-        logged,
         log_places,
         discretion: sources.discretion,
         pseudonyms,

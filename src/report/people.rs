@@ -117,18 +117,21 @@ impl Deeds {
         self.completed.get(session, person)
     }
 
-    /// When someone was first in a session: `None` never, `Some(None)` at an unknown moment.
-    pub fn reached(&self, session: usize, person: u32) -> Option<Option<i64>> {
+    pub fn reached(&self, session: usize, person: u32) -> bool {
+        self.reached.get(session, person) != 0
+    }
+
+    /// When someone was first in a session; `None` for never and for an unknown moment.
+    pub fn reached_at(&self, session: usize, person: u32) -> Option<i64> {
         match self.reached.get(session, person) {
-            0 => None,
-            i64::MAX => Some(None),
-            moment => Some(Some(moment - 1)),
+            0 | i64::MAX => None,
+            moment => Some(moment - 1),
         }
     }
 
     /// The furthest session and, within it, the last slot that someone filled.
     pub fn position(&self, slots: &Slots, person: u32) -> Option<(usize, Option<usize>)> {
-        let session = (0..slots.sessions.len()).rev().find(|session| self.reached(*session, person).is_some())?;
+        let session = (0..slots.sessions.len()).rev().find(|session| self.reached(*session, person))?;
         let last = slots.all.iter().enumerate().rev().find(|(slot, defined)| {
             defined.session == session && (self.given(*slot, person) > 0 || self.logged(*slot, person) > 0)
         });
@@ -164,10 +167,7 @@ mod tests {
             all.merge(second, &roster);
             let nine = all.number(&roster, "9");
             assert_eq!((all.given(0, nine), all.given(1, nine), all.numbers(&roster).len()), (1, 1, 4));
-            assert_eq!(
-                (all.reached(1, 0), all.reached(0, 0), all.reached(1, nine)),
-                (None, Some(Some(0)), Some(Some(1)))
-            );
+            assert_eq!((all.reached(1, 0), all.reached_at(0, 0), all.reached_at(1, nine)), (false, Some(0), Some(1)));
         }
     }
 }

@@ -52,7 +52,7 @@ pub fn look_at(project: &Project, server: &Server) -> ServerFacts {
         files.active.sort_unstable();
     }
     let path = project_path(&project.pipeline.root, &server.path);
-    ServerFacts { folder: server.path.clone(), path, ready: server.ready, listing_seen: false, scales }
+    ServerFacts { path, ready: server.ready, listing_seen: false, scales }
 }
 
 fn each_name(folder: &Path, mut use_name: impl FnMut(&str)) {

@@ -34,4 +34,3 @@ pub mod worker;
 mod tests;
 
 pub use build::build;
-pub use request::Request;

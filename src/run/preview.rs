@@ -20,7 +20,6 @@ pub struct Preview<'p> {
     pub graph: Graph<'p>,
     pub store: Store,
     pub facts: Facts,
-    pub snapshot: Snapshot,
     pub outlook: Outlook,
     /// Targets that select nothing that is known.
     pub unmatched: Vec<usize>,
@@ -60,17 +59,12 @@ pub fn preview<'p>(
     };
     let outlook = Outlook::new(&graph, memory, &snapshot);
     let unmatched = selection.unmatched().collect();
-    Ok(Preview { graph, store, facts, snapshot, outlook, unmatched })
+    Ok(Preview { graph, store, facts, outlook, unmatched })
 }
 
 impl Preview<'_> {
     pub fn name(&self, node: NodeIndex) -> &str {
         self.store.names.text(self.graph.nodes[node].target)
-    }
-
-    /// The instance of this name.
-    pub fn find(&self, target: &str) -> Option<NodeIndex> {
-        self.outlook.order.iter().copied().find(|&node| self.name(node) == target)
     }
 
     /// The instance that makes this file.

@@ -29,7 +29,5 @@ pub struct Summary {
 #[derive(Debug)]
 pub enum Refusal {
     Locked(String),
-    /// A target that selects nothing.
-    Unknown(String),
     Io(PathBuf, io::Error),
 }

@@ -39,11 +39,6 @@ impl TableReader {
     pub fn next_bytes(&mut self, record: &mut ByteRecord) -> Result<bool, csv::Error> {
         self.reader.read_byte_record(record)
     }
-
-    /// Where the next row begins, in bytes.
-    pub fn offset(&self) -> u64 {
-        self.reader.position().byte()
-    }
 }
 
 /// A table being written.

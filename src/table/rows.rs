@@ -187,10 +187,6 @@ impl Cells {
         self.places.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
     /// True when the row is letter for letter what [`put`] makes of its cells.
     pub fn is_plain(&self) -> bool {
         self.plain

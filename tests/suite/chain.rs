@@ -5,11 +5,11 @@ use std::fs;
 use std::process::{Command as Process, Stdio};
 use std::time::Duration;
 
-use mtdata::demo::server::Fault;
+use mtdata::parts::Fault;
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::support::{Lab, contents, mtdata, times};
+use crate::rig::lab::{Lab, contents, mtdata, times};
 
 #[test]
 fn the_demo_ends_with_a_report() {

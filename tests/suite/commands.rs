@@ -5,7 +5,7 @@ use std::fs;
 use predicates::prelude::*;
 use predicates::str::{contains, is_match};
 
-use crate::support::{Lab, Run, mtdata};
+use crate::rig::lab::{Lab, Run, mtdata};
 
 #[test]
 fn every_target_is_listed_with_its_state() {
@@ -183,13 +183,13 @@ fn verify_reads_every_byte_and_says_what_differs() {
 #[test]
 fn check_looks_at_keys_passwords_and_servers_and_writes_nothing() {
     let lab = Lab::new();
-    let before = crate::support::times(lab.root());
+    let before = crate::rig::lab::times(lab.root());
     lab.mtdata(&["check"])
         .assert()
         .success()
         .stdout(contains("2048 bits, SHA256:").and(contains("password: is there")));
     lab.mtdata(&["check", "--online"]).assert().success().stdout(contains("entries wait to be exported"));
-    assert_eq!(crate::support::times(lab.root()), before);
+    assert_eq!(crate::rig::lab::times(lab.root()), before);
     lab.set_mode("keys/password", 0o644);
     lab.mtdata(&["check", "--online"]).assert().code(1).stdout(contains("chmod 600"));
 }

@@ -7,13 +7,13 @@ use std::process::Command as Process;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mtdata::keys::ring::generate;
+use mtdata::parts::generate;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rsa::pkcs1::EncodeRsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, LineEnding};
 
-use crate::support::{Run, mtdata};
+use crate::rig::lab::{Run, mtdata};
 
 /// A project that decodes the raw files it is given; its server is never asked.
 struct Desk {

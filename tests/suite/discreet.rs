@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::Lab;
+use crate::rig::lab::Lab;
 
 type Row = BTreeMap<String, String>;
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, Utc};
-use mtdata::demo::server::Fault;
+use mtdata::parts::Fault;
 
-use crate::site::{Site, entry, warnings};
-use crate::support::{contents, times};
+use crate::rig::lab::{contents, times};
+use crate::rig::site::{Site, entry, warnings};
 
 fn days_ago(days: i64) -> DateTime<FixedOffset> {
     (Utc::now() - Duration::days(days)).fixed_offset()
@@ -124,7 +124,7 @@ fn the_books_balance_in_the_events() {
     (1..=5).for_each(|id| site.server.add("OA", id, &entry(id, "x")));
     site.server.plan("DELETE", "export/OA/5", Fault::Lie, 1);
     let run = site.build(1);
-    let count = |run: &crate::support::Run, name: &str| run.count(name);
+    let count = |run: &crate::rig::lab::Run, name: &str| run.count(name);
     assert_eq!(count(&run, "listed"), 5);
     assert_eq!(count(&run, "received"), count(&run, "new") + count(&run, "already_held") + count(&run, "duplicates"));
     assert_eq!((count(&run, "new"), count(&run, "stored")), (5, 5));

@@ -12,7 +12,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 
-use crate::support::{Lab, contents, times};
+use crate::rig::lab::{Lab, contents, times};
 
 /// A value as Python 2 printed it.
 fn python(value: &Value, within: bool) -> String {

@@ -4,11 +4,11 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use mtdata::demo::server::{Fault, Moment};
+use mtdata::parts::{Fault, Moment};
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::site::{Site, entry, failures, warnings};
+use crate::rig::site::{Site, entry, failures, warnings};
 
 fn passing() -> Vec<(Fault, &'static str)> {
     vec![
@@ -301,7 +301,7 @@ fn a_redirect_is_never_followed_and_the_password_goes_nowhere() {
     assert_eq!(other.server.requests(), [""; 0]);
     let mut everything = run.stderr;
     for folder in ["data", ".mtdata"] {
-        for bytes in crate::support::contents(&site.root().join(folder)).into_values() {
+        for bytes in crate::rig::lab::contents(&site.root().join(folder)).into_values() {
             everything += &String::from_utf8_lossy(&bytes);
         }
     }

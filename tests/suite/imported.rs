@@ -7,7 +7,7 @@ use std::path::Path;
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::support::{Lab, mtdata};
+use crate::rig::lab::{Lab, mtdata};
 
 /// The first generation's sample, its hosts and names changed.
 pub const SAMPLE: &str = r#"mindtrails:
@@ -86,9 +86,9 @@ fn the_documented_sample_becomes_a_project_without_a_password_in_it() {
     let script = format!("set -a; . keys/passwords.env; {} check", assert_cmd::cargo::cargo_bin!("mtdata").display());
     let checked = assert_cmd::Command::new("sh").current_dir(root).args(["-c", &script]).output().unwrap();
     assert!(String::from_utf8_lossy(&checked.stdout).contains("mobile_aws: password: is there"));
-    let before = crate::support::contents(root);
+    let before = crate::rig::lab::contents(root);
     import(root).assert().code(2).stderr(contains("config/servers.toml is there already"));
-    assert_eq!(crate::support::contents(root), before);
+    assert_eq!(crate::rig::lab::contents(root), before);
 }
 
 #[test]

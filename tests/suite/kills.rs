@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Dice, mtdata};
+use crate::rig::lab::{Dice, mtdata};
 
 const STEPS: usize = 12;
 /// `MTDATA_KILLS` asks for more.

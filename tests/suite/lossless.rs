@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mtdata::demo::server::{Fault, Moment};
+use mtdata::parts::{Fault, Moment};
 use serde_json::value::RawValue;
 
-use crate::site::{Site, entry, failures, warnings};
-use crate::support::{Dice, Run};
+use crate::rig::lab::{Dice, Run};
+use crate::rig::site::{Site, entry, failures, warnings};
 
 const TABLES: [&str; 3] = ["OA", "RR", "Affect"];
 

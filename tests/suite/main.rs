@@ -21,9 +21,8 @@ mod ops;
 mod own_commands;
 mod planted;
 mod recovery;
+#[path = "../rig/mod.rs"]
+mod rig;
 mod secrets;
-mod site;
-mod smtp;
 mod soak;
-mod support;
 mod tables;

@@ -8,15 +8,12 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::CommandFactory;
-use mtdata::cli::arguments::Arguments;
-use mtdata::demo::project::open;
-use mtdata::demo::server::Fault;
-use mtdata::demo::study::Options;
+use mtdata::parts::{Arguments, Fault, Options, open};
 use snapbox::{Assert, Redactions};
 
-use crate::alerts::Office;
-use crate::smtp::Manner;
-use crate::support::Lab;
+use crate::rig::lab::Lab;
+use crate::rig::office::Office;
+use crate::rig::smtp::Manner;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 

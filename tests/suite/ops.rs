@@ -4,11 +4,11 @@ use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use mtdata::demo::server::Fault;
+use mtdata::parts::Fault;
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::support::{Lab, times};
+use crate::rig::lab::{Lab, times};
 
 const NAMES: [&str; 4] = ["Debug.log", "Daily.log", "Error.log", "Break_down.log"];
 
@@ -202,13 +202,13 @@ fn the_group_of_a_server_gets_what_is_derived_and_no_answers() {
     assert_eq!(lab.build().stderr, "");
     let look = || {
         for folder in ["combined", "scored", "wide", "reports"] {
-            for (path, found) in crate::support::metadata(&lab.server_folder().join(folder)) {
+            for (path, found) in crate::rig::lab::metadata(&lab.server_folder().join(folder)) {
                 let mode = if found.is_dir() { 0o750 } else { 0o640 };
                 assert_eq!((found.gid(), found.mode() & 0o777), (id, mode), "{}", path.display());
             }
         }
         for folder in ["raw_data", "active_data"] {
-            for (path, found) in crate::support::metadata(&lab.server_folder().join(folder)) {
+            for (path, found) in crate::rig::lab::metadata(&lab.server_folder().join(folder)) {
                 assert!(found.gid() != id && found.mode() & 0o077 == 0, "{}", path.display());
             }
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::support::{Run, mtdata};
+use crate::rig::lab::{Run, mtdata};
 
 /// A project of command tasks alone, with what is asked for by default.
 fn project(tasks: &str) -> tempfile::TempDir {

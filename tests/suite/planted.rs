@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use mtdata::demo::faults::{Truth, adopt, plant};
-use mtdata::demo::project::open_with;
-use mtdata::demo::study::{Options, generate_faultless};
+use mtdata::parts::{Options, generate_faultless, open_with};
 
-use crate::support::mtdata;
+use crate::rig::lab::mtdata;
+use crate::rig::planting::{Truth, adopt, plant};
 
 /// How often each finding is there.
 fn counted(all: impl IntoIterator<Item = Truth>) -> BTreeMap<Truth, usize> {

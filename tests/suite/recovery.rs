@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mtdata::demo::server::Fault;
+use mtdata::parts::Fault;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 
-use crate::support::{Lab, contents};
+use crate::rig::lab::{Lab, contents};
 
 /// What was done to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -357,7 +357,7 @@ fn marks_that_are_gone_are_made_again_by_the_next_export_and_told_once() {
     let before = fs::read(&marks).unwrap();
     for harm in [Harm::Deleted, Harm::Cut] {
         harm.to(&marks);
-        let told = |run: &crate::support::Run| {
+        let told = |run: &crate::rig::lab::Run| {
             run.events
                 .iter()
                 .filter(|event| event["code"] == "benchmark_recomputed" && event["critical"] == true)

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
-use mtdata::demo::server::Fault;
+use mtdata::parts::Fault;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
 
-use crate::alerts::Office;
-use crate::smtp::{self, Manner};
-use crate::support::contents;
+use crate::rig::lab::contents;
+use crate::rig::office::Office;
+use crate::rig::smtp::{self, Manner};
 
 const PASSPHRASE: &str = "seven-grey-herons-41";
 

@@ -12,13 +12,13 @@ use std::process::{Child, Command as Process, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use mtdata::demo::server::Fault;
+use mtdata::parts::Fault;
 
-use crate::alerts::Office;
 use crate::chain::archived;
 use crate::gate::Gate;
-use crate::smtp::Manner;
-use crate::support::Lab;
+use crate::rig::lab::Lab;
+use crate::rig::office::Office;
+use crate::rig::smtp::Manner;
 
 /// What is broken in a part of the soak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use crate::support::mtdata;
+use crate::rig::lab::mtdata;
 
 const PIPELINE: &str = r#"default = ["wide"]
 [data]

@@ -87,14 +87,14 @@ fn missing(table: &Section<'_, '_>) -> Vec<MissingCode> {
     let Some(section) = table.section("missing") else { return Vec::new() };
     let mut codes = Vec::new();
     for (code, _, value) in section.entries() {
-        let (word, since, until) = match value.value {
+        let (word, since, until) = match value.toml {
             DeValue::Table(_) => {
                 let Some(below) = section.below(code, value) else { continue };
                 let found = (below.text("meaning"), date(&below, "since"), date(&below, "until"));
                 below.end();
                 found
             }
-            _ => (value.value.as_str().map(str::to_owned), None, None),
+            _ => (value.toml.as_str().map(str::to_owned), None, None),
         };
         let meanings = [MissingMeaning::Declined, MissingMeaning::NotAsked, MissingMeaning::Server];
         let meaning = word.and_then(|word| meanings.into_iter().find(|known| known.word() == word));

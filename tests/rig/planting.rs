@@ -4,8 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::demo::study::Synthetic;
-use crate::study::moment;
+use mtdata::parts::{Synthetic, parse_moment};
 
 /// What a rule has to find: rule, table, entry, participant.
 pub type Truth = (String, String, String, String);
@@ -201,7 +200,7 @@ impl Garden<'_> {
         let visit = |garden: &mut Self, key: &str, day: u32, answer: u32, person: Option<i64>, seconds: f64| {
             let some = garden.people.first().copied().unwrap_or_default();
             garden.add("DASS21_AS", some, |fields| {
-                let date = moment::parse(&format!("2026-02-{day:02}T12:00:00")).map(|moment| moment.to_rfc2822());
+                let date = parse_moment(&format!("2026-02-{day:02}T12:00:00")).map(|moment| moment.to_rfc2822());
                 for (name, value) in [
                     ("session", json!("ELIGIBLE")),
                     ("sessionId", json!(key)),
@@ -247,8 +246,7 @@ impl Garden<'_> {
         let session = json!("fifthSession");
         let own = move |fields: &Map<String, Value>| fields["participant"] == person && fields["session"] == session;
         let id = self.change("CC", own, |fields| {
-            let date =
-                fields["date"].as_str().and_then(moment::parse).map(|moment| moment + chrono::Duration::hours(1));
+            let date = fields["date"].as_str().and_then(parse_moment).map(|moment| moment + chrono::Duration::hours(1));
             fields.insert("date".to_owned(), json!(date.map(|date| date.to_rfc2822())));
         });
         self.expect("R17", "CC", id, person);

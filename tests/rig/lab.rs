@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use assert_cmd::Command;
-use mtdata::demo::project::{Demo, open};
-use mtdata::demo::study::Options;
+use mtdata::parts::{Demo, Options, open};
 
 /// A demo with its server up until it is dropped.
 pub struct Lab {

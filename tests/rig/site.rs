@@ -6,10 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use mtdata::demo::server::StudyServer;
-use mtdata::demo::study::{Synthetic, Table};
+use mtdata::parts::{StudyServer, Synthetic, Table};
 
-use crate::support::{Run, mtdata};
+use crate::rig::lab::{Run, mtdata};
 
 /// The server, and a project whose only server it is.
 pub struct Site {
