@@ -14,8 +14,8 @@ use std::time::Instant;
 use chrono::{DateTime, Duration, Utc};
 use csv::ByteRecord;
 use mtdata::parts::{
-    Context, DATE_COLUMNS, Diary, Examination, Examined, Finding, Log, Problems, Records, Roster, Row, RowRules,
-    ScaleName, SeenByRules as Seen, Slots, Study, accounts, load_scales, read_participants,
+    CheckedRow, Context, DATE_COLUMNS, Examination, Examined, Finding, LastSeen, Log, Problems, Records, Roster,
+    RowRules, ScaleName, Slots, Study, TaskLogReader, accounts, load_scales, read_participants,
 };
 use rayon::prelude::*;
 
@@ -147,7 +147,7 @@ fn check<'c>(study: &Study, context: &'c Context<'c>, name: &'c str, path: &Path
     let defined = ScaleName::new(name).ok().and_then(|name| study.scales.get(&name));
     let rules = RowRules::new(study, name, defined, &own);
     let dated = DATE_COLUMNS.iter().find_map(|name| own.iter().position(|column| column == name));
-    let mut diary = Diary::new(context.slots, &header);
+    let mut task_log = TaskLogReader::new(context.slots, &header);
     let mut examination = Examination::new(context, name, header).expecting(fs::metadata(path)?.len());
     let (mut found, mut flagged) = (0, 0);
     let mut sink = |_: &Finding<'_>| found += 1;
@@ -159,16 +159,19 @@ fn check<'c>(study: &Study, context: &'c Context<'c>, name: &'c str, path: &Path
         }
         let cells = &cells[..own.len()];
         flags.clear();
-        rules.flags(&Row { cells, dated: dated.is_some_and(|at| !cells[at].is_empty()), closed: &[] }, &mut flags);
+        rules.flags(
+            &CheckedRow { cells, dated: dated.is_some_and(|at| !cells[at].is_empty()), closed: &[] },
+            &mut flags,
+        );
         flagged += usize::from(!flags.is_empty());
         let stamp = examination.row(&record, &mut sink);
         if let Some(stamp) = stamp.filter(|_| name == "TaskLog") {
-            diary.row(&record, stamp);
+            task_log.row(&record, stamp);
         }
     }
     let examined = examination.judge(&mut sink);
     assert!(found >= flagged, "{name}: {flagged} rows with flags, {found} findings");
-    Ok(Checked { found, examined, log: (name == "TaskLog").then(|| diary.close()) })
+    Ok(Checked { found, examined, log: (name == "TaskLog").then(|| task_log.close()) })
 }
 
 fn check_all(study: &Study, folder: &Path, paths: &[PathBuf]) -> Outcome<usize> {
@@ -185,8 +188,8 @@ fn check_all(study: &Study, folder: &Path, paths: &[PathBuf]) -> Outcome<usize> 
         let seen = examined.finish(&log, &mut |_| found += 1);
         (found, seen)
     });
-    let closed: Vec<(usize, Seen)> = closed.collect();
-    let mut seen = Seen::default();
+    let closed: Vec<(usize, LastSeen)> = closed.collect();
+    let mut seen = LastSeen::default();
     let mut found = 0;
     for (count, of_table) in &closed {
         found += count;

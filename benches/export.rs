@@ -12,14 +12,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use mtdata::parts::{Fault, Identities, Identity, StudyServer, Synthetic, Table};
+use mtdata::parts::{DemoServer, DemoTable, Identities, Identity, ServerFault, Synthetic};
 
 const ROUNDS: usize = 7;
 const PASSWORD: &str = "a-password-for-loopback";
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-fn table(deleteable: bool, entries: i64) -> Table {
+fn table(deleteable: bool, entries: i64) -> DemoTable {
     let moment = Utc::now().fixed_offset();
     let entry = |id: i64| {
         let answers: String = (1..=12).fold(String::new(), |mut text, item| {
@@ -31,15 +31,15 @@ fn table(deleteable: bool, entries: i64) -> Table {
         let date = "\"date\":\"Tue, 25 Aug 2015 08:54:35 -0500\"";
         (id, moment, format!("{{{head},{answers}{date},\"tag\":null,\"timeOnPage\":12.345}}").into_bytes())
     };
-    Table { deleteable, honours_after: true, entries: (1..=entries).map(entry).collect() }
+    DemoTable { deleteable, honours_after: true, entries: (1..=entries).map(entry).collect() }
 }
 
-fn serve(tables: usize, deleteable: bool, entries: i64) -> Outcome<StudyServer> {
+fn serve(tables: usize, deleteable: bool, entries: i64) -> Outcome<DemoServer> {
     let tables = (0..tables).map(|number| (format!("Scale{number:02}"), table(deleteable, entries))).collect();
-    Ok(StudyServer::start(Synthetic { tables, schedule: b"[]".to_vec() }, "admin", PASSWORD, 0)?)
+    Ok(DemoServer::start(Synthetic { tables, schedule: b"[]".to_vec() }, "admin", PASSWORD, 0)?)
 }
 
-fn write_project(root: &Path, server: &StudyServer, delete_mode: bool) -> Outcome<()> {
+fn write_project(root: &Path, server: &DemoServer, delete_mode: bool) -> Outcome<()> {
     fs::write(
         root.join("Pipeline.toml"),
         "default = [\"export\"]\n[data]\npool = \"data\"\nservers = \"servers.toml\"\n[groups]\nnetwork = 8\n\
@@ -210,7 +210,7 @@ fn memory() -> Outcome<()> {
     let limit = 64.0 + (40 * ENTRIES) as f64 / f64::from(1 << 20);
     for what in ["new", "held"] {
         drop(fs::remove_file(root.path().join("data/calm/.archive/notes.jsonl")));
-        server.plan("GET", "export/Scale00", Fault::Endless { entries: ENTRIES, size: 4096 }, 1);
+        server.plan("GET", "export/Scale00", ServerFault::Endless { entries: ENTRIES, size: 4096 }, 1);
         let start = Instant::now();
         let mut child = mtdata(root.path()).spawn()?;
         let peak = peak(&mut child)? as f64 / 1024.0;

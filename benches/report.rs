@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use csv::ByteRecord;
-use mtdata::parts::{Discretion, Project, SHEETS, ServerFolder, Sources, compute, render, write_checks};
+use mtdata::parts::{DisclosureControl, Project, SHEETS, ServerFolder, Sources, compute, render, write_checks};
 use rayon::prelude::*;
 
 /// As in the program.
@@ -118,7 +118,7 @@ fn report(folder: &Path) -> Outcome<()> {
         combined,
         scored,
         accounts: BTreeMap::new(),
-        discretion: Discretion::default(),
+        disclosure: DisclosureControl::default(),
     };
     let model = compute(&sources).map_err(|(path, error)| format!("{}: {error}", path.display()))?;
     let reports = server.reports();

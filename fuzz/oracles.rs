@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mtdata::parts::{Care, Columns, Head, Key, Keyring, Parser, Piece, Pieces, Rows};
+use mtdata::parts::{Care, DayColumns, EntryRows, Head, Keyring, Parser, Piece, Pieces, RingKey};
 use rand_chacha::rand_core::SeedableRng;
 use rsa::pkcs8::EncodePrivateKey;
 use serde_json::Value;
@@ -89,7 +89,7 @@ fn ring() -> &'static Keyring {
         let key = |seed, bits| {
             let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
             let key = rsa::PrivateKey::new_unchecked(&mut rng, bits).unwrap();
-            Key::read(key.to_pkcs8_der().unwrap().as_bytes(), None).unwrap()
+            RingKey::read(key.to_pkcs8_der().unwrap().as_bytes(), None).unwrap()
         };
         Keyring::new(vec![key(1, 1024), key(2, 2048)])
     })
@@ -98,7 +98,7 @@ fn ring() -> &'static Keyring {
 /// Any file is a key or is refused with words; any value is opened to text or stays closed.
 pub fn key_ring(bytes: &[u8]) {
     for passphrase in [None, Some("pass")] {
-        match Key::read(bytes, passphrase) {
+        match RingKey::read(bytes, passphrase) {
             Ok(key) => assert!(key.fingerprint().starts_with("SHA256:") && key.bits() > 0),
             Err(bad) => assert!(!bad.what.is_empty() && !bad.advice.is_empty()),
         }
@@ -128,17 +128,17 @@ pub fn table_writer(bytes: &[u8]) {
             entries.push(bytes.to_vec());
         }
     }
-    let none = Columns::default();
+    let none = DayColumns::default();
     let mut glance = Parser::new(&none, 1);
     for entry in &entries {
         drop(glance.parse(entry));
     }
     let names: BTreeSet<String> = std::mem::take(&mut glance.unknown);
-    let columns = Columns::new(names.clone());
+    let columns = DayColumns::new(names.clone());
     let mut parser = Parser::new(&columns, 1);
     let parsed: Vec<_> = entries.iter().filter_map(|entry| parser.parse(entry).ok()).collect();
     assert!(parser.unknown.is_empty());
-    let mut rows = Rows::new(&columns);
+    let mut rows = EntryRows::new(&columns);
     for (index, entry) in parsed.iter().enumerate() {
         rows.add(index, entry, |_| None);
     }

@@ -43,11 +43,11 @@ pub mod parts {
     pub use crate::config::error::Problems;
     pub use crate::config::scales::load as load_scales;
     pub use crate::demo::project::{Demo, open, open_with};
-    pub use crate::demo::server::{Fault, Moment, StudyServer};
-    pub use crate::demo::study::{Options, Synthetic, Table, generate_faultless};
+    pub use crate::demo::server::{DemoServer, ResetMoment, ServerFault};
+    pub use crate::demo::study::{DemoTable, Options, Synthetic, generate_faultless};
     pub use crate::disk::content::Content;
     pub use crate::disk::stamp::{Seen, Stamp};
-    pub use crate::keys::ring::{Key, Keyring, generate};
+    pub use crate::keys::ring::{Keyring, RingKey, generate};
     pub use crate::pool::identity::{Identities, Identity};
     pub use crate::pool::paths::ServerFolder;
     pub use crate::pool::raw_reader::{Care, Piece, Pieces};
@@ -57,11 +57,11 @@ pub mod parts {
     pub use crate::report::page::render;
     pub use crate::report::sources::Sources;
     pub use crate::state::{Manifest, Store};
-    pub use crate::study::checks::cells::{Row, RowRules};
-    pub use crate::study::checks::log::{Diary, Log};
+    pub use crate::study::checks::cells::{CheckedRow, RowRules};
+    pub use crate::study::checks::log::{Log, TaskLogReader};
     pub use crate::study::checks::table::{Context, Examination, Examined};
-    pub use crate::study::checks::{Finding, Seen as SeenByRules, accounts};
-    pub use crate::study::disclosure_control::Discretion;
+    pub use crate::study::checks::{Finding, LastSeen, accounts};
+    pub use crate::study::disclosure_control::DisclosureControl;
     pub use crate::study::entry::Head;
     pub use crate::study::moment::{COLUMNS as DATE_COLUMNS, parse as parse_moment};
     pub use crate::study::name::ScaleName;
@@ -69,5 +69,5 @@ pub mod parts {
     pub use crate::study::scale::Study;
     pub use crate::study::schedule::Slots;
     pub use crate::table::records::Records;
-    pub use crate::tasks::decode::rows::{Columns, Parser, Rows};
+    pub use crate::tasks::decode::rows::{DayColumns, EntryRows, Parser};
 }

@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pool", &["study", "disk", "failure", "fault"]),
     ("client", &["pool", "study", "failure", "cancel", "retry"]),
     ("keys", &["pool", "study", "disk", "failure"]),
-    ("table", &["study", "disk", "failure"]),
+    ("table", &["study", "disk", "failure", "cancel"]),
     ("report", &["table", "pool", "study", "disk", "failure", "style"]),
     // What people write, what was true, what has to be done.
     ("config", &["pool", "study", "failure"]),

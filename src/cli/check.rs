@@ -11,7 +11,7 @@ use crate::config::servers::Server;
 use crate::disk::file_system;
 use crate::failure::Failure;
 use crate::keys::file::inspect;
-use crate::keys::ring::Key;
+use crate::keys::ring::RingKey;
 use crate::output::answer;
 use crate::retry::RetryPolicy;
 use crate::run::sharing;
@@ -161,7 +161,7 @@ fn account(server: &Server) -> Option<Found> {
 }
 
 fn is_open(path: &std::path::Path) -> bool {
-    inspect(path).is_ok_and(|bytes| Key::read(&bytes, None).is_ok())
+    inspect(path).is_ok_and(|bytes| RingKey::read(&bytes, None).is_ok())
 }
 
 /// Who else reads the tables and reports.

@@ -7,7 +7,7 @@ use crate::cli::{Exit, Fault};
 use crate::config::Project;
 use crate::config::section::nearest;
 use crate::output;
-use crate::study::checks::catalogue::{MARKS, Mark, RULES, Rule, mark, rule};
+use crate::study::checks::catalogue::{CheckRule, FlagWord, MARKS, RULES, mark, rule};
 use crate::study::scale::Studies;
 
 pub fn run(project: &ProjectArguments, arguments: &ExplainCheckArguments) -> Result<Exit, Fault> {
@@ -43,7 +43,7 @@ pub fn run(project: &ProjectArguments, arguments: &ExplainCheckArguments) -> Res
     Ok(Exit::Done)
 }
 
-fn explain(rule: &Rule, studies: &Studies, width: usize) -> String {
+fn explain(rule: &CheckRule, studies: &Studies, width: usize) -> String {
     let mut text = format!("{} {} ({})\n", rule.name, rule.word, rule.severity.word());
     for (head, body) in [("finds", rule.finds), ("means", rule.means), ("do", rule.advice)] {
         text.push_str(&wrapped(head, body, width));
@@ -64,7 +64,7 @@ fn explain(rule: &Rule, studies: &Studies, width: usize) -> String {
     text
 }
 
-fn explain_mark(mark: &Mark, width: usize) -> String {
+fn explain_mark(mark: &FlagWord, width: usize) -> String {
     let mut text = format!("{} ({})\n", mark.name, mark.severity.word());
     for (head, body) in [("finds", mark.finds), ("means", mark.means), ("do", mark.advice)] {
         text.push_str(&wrapped(head, body, width));

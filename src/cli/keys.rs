@@ -8,8 +8,8 @@ use crate::cli::arguments::{KeysCommand, ProjectArguments};
 use crate::cli::{Exit, Fault, build};
 use crate::config::secret;
 use crate::disk::atomic::{self, PRIVATE, SHARED};
-use crate::keys::periods::{self, Period};
-use crate::keys::ring::{self, Key};
+use crate::keys::periods::{self, KeyPeriod};
+use crate::keys::ring::{self, RingKey};
 use crate::output::answer;
 use crate::pool::paths::ServerFolder;
 use crate::tasks::decode::unlock;
@@ -35,7 +35,7 @@ fn generate(project: &ProjectArguments, path: &Path, bits: usize) -> Result<Exit
         }
     }
     let (private_pem, public_pem) = ring::generate(bits).map_err(Fault::failed)?;
-    let key = Key::from_pem(&private_pem, None).map_err(|bad| Fault::failed(bad.what))?;
+    let key = RingKey::from_pem(&private_pem, None).map_err(|bad| Fault::failed(bad.what))?;
     let failed = |path: &Path, error: std::io::Error| Fault::failed(format!("{}: {error}", path.display()));
     atomic::write(&path, PRIVATE, private_pem.as_bytes()).map_err(|error| failed(&path, error))?;
     atomic::write(&public, SHARED, public_pem.as_bytes()).map_err(|error| failed(&public, error))?;
@@ -54,7 +54,7 @@ struct Row {
     /// None for a key that opened values once and is no longer among the server's.
     path: Option<String>,
     key: Result<(Option<usize>, String), String>,
-    opened: Option<Period>,
+    opened: Option<KeyPeriod>,
 }
 
 fn list(project: &ProjectArguments, as_json: bool) -> Result<Exit, Fault> {
@@ -111,8 +111,8 @@ impl Row {
         let bits = bits.map(|bits| format!("  {bits} bits")).unwrap_or_default();
         let opened = match self.opened {
             None => "opened nothing yet".to_owned(),
-            Some(Period { values, first, last }) if first == last => format!("opened {values} values of {first}"),
-            Some(Period { values, first, last }) => format!("opened {values} values of {first} to {last}"),
+            Some(KeyPeriod { values, first, last }) if first == last => format!("opened {values} values of {first}"),
+            Some(KeyPeriod { values, first, last }) => format!("opened {values} values of {first} to {last}"),
         };
         format!("{start}{bits}  {fingerprint}  {opened}")
     }

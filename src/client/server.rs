@@ -42,20 +42,20 @@ struct Gate {
     freed: Condvar,
 }
 
-struct Pass<'g>(&'g Gate);
+struct GatePass<'g>(&'g Gate);
 
 impl Gate {
-    fn enter(&self) -> Pass<'_> {
+    fn enter(&self) -> GatePass<'_> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free == 0 {
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= 1;
-        Pass(self)
+        GatePass(self)
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for GatePass<'_> {
     fn drop(&mut self) {
         *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.0.freed.notify_one();
@@ -64,7 +64,7 @@ impl Drop for Pass<'_> {
 
 /// A table to be asked for.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct TableRequest<'a> {
     pub scale: &'a ScaleName,
     /// Only entries dated later, where the server honours it.
     pub after: Option<NaiveDateTime>,
@@ -75,7 +75,7 @@ pub struct Asked<'a> {
 }
 
 /// A body as it comes.
-pub struct Answer<'a> {
+pub struct AnswerBody<'a> {
     response: Response,
     url: &'a reqwest::Url,
     cancel: &'a Cancel,
@@ -86,7 +86,7 @@ pub struct Answer<'a> {
     error: Option<AttemptError>,
 }
 
-impl Read for Answer<'_> {
+impl Read for AnswerBody<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let stopped = || io::Error::other("stopped");
         if let Err(failure) = self.cancel.check() {
@@ -179,14 +179,14 @@ impl StudyServer {
     /// `GET export`.
     pub fn listing(&self, policy: RetryPolicy, cancel: &Cancel) -> Result<Listing, Failure> {
         #[derive(Deserialize)]
-        struct Row {
+        struct ListedRow {
             name: String,
             size: u64,
             deleteable: bool,
         }
         let url = self.url(&["export"]);
         let text = self.small(&url, policy, cancel)?;
-        let rows: Vec<Row> = serde_json::from_slice(&text).map_err(|error| {
+        let rows: Vec<ListedRow> = serde_json::from_slice(&text).map_err(|error| {
             Failure::new(FailureKind::WrongShape, format!("{url}: the listing is not what it should be: {error}"))
         })?;
         let mut listing = Listing::default();
@@ -232,8 +232,8 @@ impl StudyServer {
     /// `GET export/{name}`; each attempt hands the body to `take`.
     pub fn entries<T>(
         &self,
-        asked: &Asked<'_>,
-        mut take: impl FnMut(&mut Answer<'_>) -> Result<T, Untaken>,
+        asked: &TableRequest<'_>,
+        mut take: impl FnMut(&mut AnswerBody<'_>) -> Result<T, Untaken>,
     ) -> Result<T, Failure> {
         let mut url = self.url(&["export", asked.scale.as_str()]);
         if let Some(after) = asked.after {
@@ -244,7 +244,7 @@ impl StudyServer {
             let response = self.get(&url, asked.policy)?;
             let (cancel, progress) = (asked.cancel, asked.progress);
             let mut answer =
-                Answer { response, url: &url, cancel, progress, size: 0, largest: self.max_answer, error: None };
+                AnswerBody { response, url: &url, cancel, progress, size: 0, largest: self.max_answer, error: None };
             let taken = take(&mut answer);
             match (answer.error, taken) {
                 (Some(error), Err(_)) => Err(error),
@@ -265,7 +265,7 @@ impl StudyServer {
 /// another thread for each, and most of them in vain.
 pub struct Turn<'s> {
     server: &'s StudyServer,
-    _pass: Pass<'s>,
+    _pass: GatePass<'s>,
 }
 
 impl Turn<'_> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::error::Source;
-use crate::study::disclosure_control::Discretion;
+use crate::study::disclosure_control::DisclosureControl;
 use crate::study::name::{ScaleName, ServerName};
 
 /// Pipeline.toml, read and checked as a whole: names resolve, no cycles, no two tasks for one output.
@@ -82,7 +82,7 @@ pub enum Action {
     Combine,
     Score,
     Wide,
-    Report(Discretion),
+    Report(DisclosureControl),
     Command(CommandSpec),
 }
 

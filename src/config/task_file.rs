@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use crate::config::pipeline::{Action, AlertLevel, CommandSpec, EachAxes, ScaleChoice, TaskSpec};
 use crate::config::section::{Section, meant, nearest};
-use crate::study::disclosure_control::Discretion;
+use crate::study::disclosure_control::DisclosureControl;
 use crate::study::name::{ScaleName, ServerName};
 
 /// A text and where it stands.
@@ -145,7 +145,7 @@ fn action(table: &Section<'_, '_>, each: EachAxes, span: &Range<usize>) -> Optio
         ("combine", (Action::Combine, wants(true, true, false))),
         ("score", (Action::Score, wants(true, true, false))),
         ("wide", (Action::Wide, wants(true, true, false))),
-        ("report", (Action::Report(discretion(table)), wants(true, false, false))),
+        ("report", (Action::Report(disclosure(table)), wants(true, false, false))),
     ];
     let indexes: Vec<(&str, usize)> = words.iter().enumerate().map(|(index, (word, _))| (*word, index)).collect();
     let word = table.word("action", &indexes);
@@ -179,14 +179,14 @@ fn action(table: &Section<'_, '_>, each: EachAxes, span: &Range<usize>) -> Optio
 }
 
 /// What only reports have.
-fn discretion(table: &Section<'_, '_>) -> Discretion {
+fn disclosure(table: &Section<'_, '_>) -> DisclosureControl {
     let report = table.get("action").is_some_and(|value| value.toml.as_str() == Some("report"));
     for key in ["pseudonyms", "suppress_below"] {
         if let (Some(value), false) = (table.get(key), report) {
             table.problem(value.span(), format!("`{key}` belongs to tasks with action = \"report\""), None);
         }
     }
-    Discretion {
+    DisclosureControl {
         pseudonyms: table.boolean("pseudonyms").unwrap_or_default(),
         least_cell: table.whole("suppress_below", 2, 1000).unwrap_or_default(),
     }

@@ -9,7 +9,7 @@ use rsa::pkcs8::{DecodePublicKey, EncodePublicKey};
 use serde::{Deserialize, Serialize};
 
 use crate::config::scales::BUILT_IN;
-use crate::demo::server::StudyServer;
+use crate::demo::server::DemoServer;
 use crate::demo::study::{Options, PublicKeys, Synthetic, generate};
 use crate::disk::atomic::{self, PRIVATE, SHARED};
 use crate::keys::ring;
@@ -30,7 +30,7 @@ const MARK: &str = "demo.json";
 pub const PIPELINE: &str = include_str!("../../Pipeline.toml");
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Mark {
+struct HighWaterMark {
     options: Options,
     port: u16,
 }
@@ -49,7 +49,7 @@ pub enum NoDemo {
 /// A demo's folder, with its server up.
 pub struct Demo {
     pub folder: PathBuf,
-    pub server: StudyServer,
+    pub server: DemoServer,
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> NoDemo + '_ {
@@ -68,7 +68,7 @@ pub fn open_with(
     generate: impl FnOnce(Options, &Study, &PublicKeys) -> Result<Synthetic, String>,
 ) -> Result<Demo, NoDemo> {
     let path = folder.join(MARK);
-    let mark: Option<Mark> = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let mark: Option<HighWaterMark> = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
     if mark.is_none() && !empty {
         return Err(NoDemo::Taken(folder.to_owned()));
@@ -83,13 +83,13 @@ pub fn open_with(
     forget_deleted(&mut study, &ServerFolder::new(folder.join("data").join(SERVER)))?;
     let secret = fs::read_to_string(folder.join("keys/password")).map_err(at(folder))?;
     let port = mark.map_or(0, |mark| mark.port);
-    let server = StudyServer::start(study, USER, secret.trim(), port).map_err(|error| match error.kind() {
+    let server = DemoServer::start(study, USER, secret.trim(), port).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => NoDemo::PortTaken(port),
         _ => NoDemo::Io(folder.to_owned(), error),
     })?;
     if mark.is_none() {
         write_project(folder, &server)?;
-        let text = serde_json::to_vec_pretty(&Mark { options, port: server.port() })
+        let text = serde_json::to_vec_pretty(&HighWaterMark { options, port: server.port() })
             .map_err(|e| NoDemo::Broken(e.to_string()))?;
         atomic::write(&path, SHARED, &text).map_err(at(&path))?;
     }
@@ -148,7 +148,7 @@ fn forget_deleted(study: &mut Synthetic, folder: &ServerFolder) -> Result<(), No
     Ok(())
 }
 
-fn write_project(folder: &Path, server: &StudyServer) -> Result<(), NoDemo> {
+fn write_project(folder: &Path, server: &DemoServer) -> Result<(), NoDemo> {
     let servers = format!(
         "# The demo's study server, on this machine only.\n[{SERVER}]\nready       = true\ndelete_mode = true\nurl         = \"{}\"\n\
          user        = \"{USER}\"\npassword    = {{ file = \"keys/password\" }}\n\

@@ -17,38 +17,38 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
 use crate::demo::study::Synthetic;
-pub use crate::demo::trouble::{Fault, Moment};
-use crate::demo::trouble::{Pieces, Planned, take};
+use crate::demo::trouble::{BodyPieces, PlannedFault, take};
+pub use crate::demo::trouble::{ResetMoment, ServerFault};
 
 /// What the server holds and has seen.
 #[derive(Debug, Default)]
-struct Shared {
+struct ServerState {
     study: Synthetic,
-    faults: VecDeque<Planned>,
+    faults: VecDeque<PlannedFault>,
     requests: Vec<String>,
     login: String,
 }
 
 /// The server, up until it is dropped.
-pub struct StudyServer {
+pub struct DemoServer {
     address: SocketAddr,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<ServerState>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn locked(shared: &Mutex<ServerState>) -> MutexGuard<'_, ServerState> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl StudyServer {
+impl DemoServer {
     /// Serves on 127.0.0.1 and this port; 0 takes a free one.
     pub fn start(study: Synthetic, user: &str, password: &str, port: u16) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let login = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-        let shared = Arc::new(Mutex::new(Shared { study, login, ..Shared::default() }));
+        let shared = Arc::new(Mutex::new(ServerState { study, login, ..ServerState::default() }));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let seen = Arc::clone(&shared);
@@ -102,8 +102,8 @@ impl StudyServer {
             .unwrap_or_default()
     }
 
-    pub fn plan(&self, method: &'static str, path: &str, fault: Fault, times: u32) {
-        locked(&self.shared).faults.push_back(Planned { method, path: path.to_owned(), fault, times });
+    pub fn plan(&self, method: &'static str, path: &str, fault: ServerFault, times: u32) {
+        locked(&self.shared).faults.push_back(PlannedFault { method, path: path.to_owned(), fault, times });
     }
 
     /// Forgets faults that did not happen yet.
@@ -117,7 +117,7 @@ impl StudyServer {
     }
 }
 
-impl Drop for StudyServer {
+impl Drop for DemoServer {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
             // The thread may have ended already.
@@ -129,7 +129,7 @@ impl Drop for StudyServer {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
+async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<ServerState>>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
@@ -140,7 +140,7 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
 }
 
 /// One connection, to its end, whichever that is.
-async fn converse(stream: tokio::net::TcpStream, shared: Arc<Mutex<Shared>>) {
+async fn converse(stream: tokio::net::TcpStream, shared: Arc<Mutex<ServerState>>) {
     let reset = AtomicBool::new(false);
     let service = service_fn(|request| Box::pin(answer(request, Arc::clone(&shared), &reset)));
     let mut connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -157,13 +157,13 @@ async fn converse(stream: tokio::net::TcpStream, shared: Arc<Mutex<Shared>>) {
 /// In which the server prints and compares dates, all year.
 const EASTERN: FixedOffset = FixedOffset::west_opt(5 * 3600).expect("five hours are less than a day");
 
-type Answer = Response<Pieces>;
+type DemoResponse = Response<BodyPieces>;
 
-fn plain(status: StatusCode, kind: &str, body: Vec<u8>) -> Answer {
-    with_body(status, kind, Pieces::whole(body))
+fn plain(status: StatusCode, kind: &str, body: Vec<u8>) -> DemoResponse {
+    with_body(status, kind, BodyPieces::whole(body))
 }
 
-fn with_body(status: StatusCode, kind: &str, body: Pieces) -> Answer {
+fn with_body(status: StatusCode, kind: &str, body: BodyPieces) -> DemoResponse {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     if let Ok(kind) = kind.parse() {
@@ -172,11 +172,15 @@ fn with_body(status: StatusCode, kind: &str, body: Pieces) -> Answer {
     response
 }
 
-fn status(code: u16) -> Answer {
+fn status(code: u16) -> DemoResponse {
     plain(StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "text/plain", Vec::new())
 }
 
-async fn answer(request: Request<Incoming>, shared: Arc<Mutex<Shared>>, reset: &AtomicBool) -> io::Result<Answer> {
+async fn answer(
+    request: Request<Incoming>,
+    shared: Arc<Mutex<ServerState>>,
+    reset: &AtomicBool,
+) -> io::Result<DemoResponse> {
     let path = request.uri().path().trim_start_matches("/api/").trim_matches('/').to_owned();
     let (method, query) = (request.method().clone(), request.uri().query().unwrap_or_default().to_owned());
     let login =
@@ -194,12 +198,12 @@ async fn answer(request: Request<Incoming>, shared: Arc<Mutex<Shared>>, reset: &
         }
         return Ok(response);
     }
-    if let Some(Fault::Delay(pause)) = &fault {
+    if let Some(ServerFault::Delay(pause)) = &fault {
         tokio::time::sleep(*pause).await;
     }
-    if let Some(Fault::Reset(moment)) = fault {
+    if let Some(ServerFault::Reset(moment)) = fault {
         reset.store(true, Ordering::Relaxed);
-        if moment == Moment::Before {
+        if moment == ResetMoment::Before {
             return Err(io::Error::other("reset as planned"));
         }
     }
@@ -207,41 +211,47 @@ async fn answer(request: Request<Incoming>, shared: Arc<Mutex<Shared>>, reset: &
 }
 
 /// The answer, and what the fault makes of it.
-fn with_fault(fault: Option<Fault>, method: &Method, path: &str, query: &str, shared: &Mutex<Shared>) -> Answer {
-    let lie = fault == Some(Fault::Lie);
+fn with_fault(
+    fault: Option<ServerFault>,
+    method: &Method,
+    path: &str,
+    query: &str,
+    shared: &Mutex<ServerState>,
+) -> DemoResponse {
+    let lie = fault == Some(ServerFault::Lie);
     let normal = || respond(method, path, query, &mut locked(shared).study, lie);
     let body = || table(path, query, &locked(shared).study).unwrap_or_default();
     let json = |body| with_body(StatusCode::OK, "application/json", body);
     match fault {
-        None | Some(Fault::Delay(_) | Fault::Lie) => normal(),
-        Some(Fault::Status(code)) => status(code),
-        Some(Fault::LoginPage) => {
+        None | Some(ServerFault::Delay(_) | ServerFault::Lie) => normal(),
+        Some(ServerFault::Status(code)) => status(code),
+        Some(ServerFault::LoginPage) => {
             plain(StatusCode::OK, "text/html", b"<html><body>Please log in</body></html>".to_vec())
         }
-        Some(Fault::Redirect(to)) => with_header(status(302), hyper::header::LOCATION, &to),
-        Some(Fault::Text(text)) => plain(StatusCode::OK, "application/json", text.into_bytes()),
-        Some(Fault::RetryAfter(code, seconds)) => {
+        Some(ServerFault::Redirect(to)) => with_header(status(302), hyper::header::LOCATION, &to),
+        Some(ServerFault::Text(text)) => plain(StatusCode::OK, "application/json", text.into_bytes()),
+        Some(ServerFault::RetryAfter(code, seconds)) => {
             with_header(status(code), hyper::header::RETRY_AFTER, &seconds.to_string())
         }
-        Some(Fault::Cut { announced }) => {
-            let mut response = json(Pieces::cut(body(), announced));
+        Some(ServerFault::Cut { announced }) => {
+            let mut response = json(BodyPieces::cut(body(), announced));
             if !announced {
                 // Its body ends where the connection ends.
                 *response.version_mut() = Version::HTTP_10;
             }
             response
         }
-        Some(Fault::Gzip { whole }) => match Pieces::compressed(&body(), whole) {
+        Some(ServerFault::Gzip { whole }) => match BodyPieces::compressed(&body(), whole) {
             Ok(packed) => with_header(json(packed), hyper::header::CONTENT_ENCODING, "gzip"),
             Err(_) => status(500),
         },
-        Some(Fault::Reset(moment)) => json(Pieces::broken_off(body(), moment)),
-        Some(Fault::Drip(pause)) => json(Pieces::dripping(body(), pause)),
-        Some(Fault::DoneBut(code)) => {
+        Some(ServerFault::Reset(moment)) => json(BodyPieces::broken_off(body(), moment)),
+        Some(ServerFault::Drip(pause)) => json(BodyPieces::dripping(body(), pause)),
+        Some(ServerFault::DoneBut(code)) => {
             let _ = normal();
             status(code)
         }
-        Some(Fault::Arrival { table, id, entry }) => {
+        Some(ServerFault::Arrival { table, id, entry }) => {
             let response = normal();
             let mut shared = locked(shared);
             let entries = &mut shared.study.tables.entry(table).or_default().entries;
@@ -249,18 +259,18 @@ fn with_fault(fault: Option<Fault>, method: &Method, path: &str, query: &str, sh
             entries.push((id, Utc::now().fixed_offset(), entry.into_bytes()));
             response
         }
-        Some(Fault::Endless { entries, size }) => json(Pieces::endless(entries, size)),
+        Some(ServerFault::Endless { entries, size }) => json(BodyPieces::endless(entries, size)),
     }
 }
 
-fn with_header(mut response: Answer, name: hyper::header::HeaderName, value: &str) -> Answer {
+fn with_header(mut response: DemoResponse, name: hyper::header::HeaderName, value: &str) -> DemoResponse {
     if let Ok(value) = value.parse() {
         response.headers_mut().insert(name, value);
     }
     response
 }
 
-fn respond(method: &Method, path: &str, query: &str, study: &mut Synthetic, lie: bool) -> Answer {
+fn respond(method: &Method, path: &str, query: &str, study: &mut Synthetic, lie: bool) -> DemoResponse {
     let json = |body| plain(StatusCode::OK, "application/json", body);
     let parts: Vec<&str> = path.split('/').collect();
     match (method, parts.as_slice()) {
@@ -302,7 +312,7 @@ fn table(path: &str, query: &str, study: &Synthetic) -> Option<Vec<u8>> {
     Some(body)
 }
 
-fn delete(study: &mut Synthetic, name: &str, id: &str, lie: bool) -> Answer {
+fn delete(study: &mut Synthetic, name: &str, id: &str, lie: bool) -> DemoResponse {
     let Some(table) = study.tables.get_mut(name) else { return status(404) };
     if !table.deleteable {
         return status(403);
@@ -318,7 +328,7 @@ fn delete(study: &mut Synthetic, name: &str, id: &str, lie: bool) -> Answer {
 }
 
 /// New entries for trying things out: the last one again, with new ids, dated a minute later each.
-fn add_copies(study: &mut Synthetic, name: &str, number: u32) -> Answer {
+fn add_copies(study: &mut Synthetic, name: &str, number: u32) -> DemoResponse {
     let Some(table) = study.tables.get_mut(name) else { return status(404) };
     for _ in 0..number.min(10_000) {
         let fresh = serde_json::json!({"participant": 100, "session": "firstSession", "tag": null, "timeOnPage": 12.5});

@@ -24,7 +24,7 @@ pub struct Options {
 
 /// One table of the server.
 #[derive(Debug, Clone, Default)]
-pub struct Table {
+pub struct DemoTable {
     pub deleteable: bool,
     /// `after=` is heeded.
     pub honours_after: bool,
@@ -35,7 +35,7 @@ pub struct Table {
 /// All tables, and the answer to `GET study`.
 #[derive(Debug, Clone, Default)]
 pub struct Synthetic {
-    pub tables: BTreeMap<String, Table>,
+    pub tables: BTreeMap<String, DemoTable>,
     pub schedule: Vec<u8>,
 }
 
@@ -90,17 +90,17 @@ fn make(options: Options, definition: &Study, keys: &PublicKeys, faultless: bool
     for number in 0..i64::from(options.participants) {
         let enrolled = start + Duration::minutes(random.random_range(0..i64::from(options.days.max(1)) * 1440));
         let (random, drafts) = (&mut random, &mut drafts);
-        let mut person = Person { id: 100 + number, random, moment: enrolled, drafts, faultless };
+        let mut person = DemoParticipant { id: 100 + number, random, moment: enrolled, drafts, faultless };
         person.live(definition);
     }
     drafts.sort_by_key(|draft| (draft.moment, draft.table));
     settle(&mut drafts);
     let half = start + Duration::days(i64::from(options.days) / 2);
     seal(&mut drafts, keys, half)?;
-    let mut tables: BTreeMap<String, Table> = BTreeMap::new();
+    let mut tables: BTreeMap<String, DemoTable> = BTreeMap::new();
     for name in FILLED.iter().chain(STATIC).chain(&["DASS21_DS", "QOL", "JsPsychTrial"]) {
         let (deleteable, honours_after) = (!STATIC.contains(name), !name.ends_with("Export"));
-        tables.insert((*name).to_owned(), Table { deleteable, honours_after, entries: Vec::new() });
+        tables.insert((*name).to_owned(), DemoTable { deleteable, honours_after, entries: Vec::new() });
     }
     for mut draft in drafts {
         let table = tables.entry(draft.table.to_owned()).or_default();
@@ -156,7 +156,7 @@ fn schedule(definition: &Study) -> Vec<u8> {
 }
 
 /// One participant on the way through the study.
-struct Person<'p> {
+struct DemoParticipant<'p> {
     id: i64,
     random: &'p mut StdRng,
     moment: DateTime<FixedOffset>,
@@ -164,7 +164,7 @@ struct Person<'p> {
     faultless: bool,
 }
 
-impl Person<'_> {
+impl DemoParticipant<'_> {
     fn chance(&mut self, percent: u32) -> bool {
         self.random.random_range(0..100) < percent
     }

@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 
 /// Something that goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum ServerFault {
     /// This status, without a body.
     Status(u16),
     /// 200 and a login page.
@@ -27,7 +27,7 @@ pub enum Fault {
     /// Compressed; whole, or only the first half of what was compressed, with the length of that half.
     Gzip { whole: bool },
     /// The connection is reset.
-    Reset(Moment),
+    Reset(ResetMoment),
     /// The answer comes after this pause.
     Delay(Duration),
     /// The answer comes in pieces of 16 bytes, with this pause before each.
@@ -46,7 +46,7 @@ pub enum Fault {
 
 /// When a connection is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum ResetMoment {
     /// Before the first byte of the answer.
     Before,
     /// In the middle of the body.
@@ -57,16 +57,16 @@ pub enum Moment {
 
 /// Where and how often a fault happens.
 #[derive(Debug, Clone)]
-pub struct Planned {
+pub struct PlannedFault {
     pub method: &'static str,
     /// The end of the path: `export/OA`; empty for all.
     pub path: String,
-    pub fault: Fault,
+    pub fault: ServerFault,
     pub times: u32,
 }
 
 /// Takes the first fault that is planned for this request.
-pub fn take(faults: &mut VecDeque<Planned>, method: &str, path: &str) -> Option<Fault> {
+pub fn take(faults: &mut VecDeque<PlannedFault>, method: &str, path: &str) -> Option<ServerFault> {
     let at = faults.iter().position(|planned| planned.method == method && path.ends_with(&planned.path))?;
     let planned = faults.get_mut(at)?;
     let fault = planned.fault.clone();
@@ -78,7 +78,7 @@ pub fn take(faults: &mut VecDeque<Planned>, method: &str, path: &str) -> Option<
 }
 
 /// A body in pieces: it may pause before each, and end by breaking off.
-pub struct Pieces {
+pub struct BodyPieces {
     rest: Box<dyn Iterator<Item = Bytes> + Send + Sync>,
     /// As it is announced; `None` says nothing of the length.
     length: Option<u64>,
@@ -87,7 +87,7 @@ pub struct Pieces {
     breaks_off: bool,
 }
 
-impl Pieces {
+impl BodyPieces {
     pub fn whole(bytes: Vec<u8>) -> Self {
         let length = bytes.len() as u64;
         let pieces = std::iter::once(Bytes::from(bytes)).filter(|bytes| !bytes.is_empty());
@@ -103,8 +103,8 @@ impl Pieces {
     }
 
     /// These bytes, or half of them, and then no end.
-    pub fn broken_off(mut bytes: Vec<u8>, moment: Moment) -> Self {
-        if moment == Moment::Within {
+    pub fn broken_off(mut bytes: Vec<u8>, moment: ResetMoment) -> Self {
+        if moment == ResetMoment::Within {
             bytes.truncate(bytes.len() / 2);
         }
         Self { length: None, breaks_off: true, ..Self::whole(bytes) }
@@ -140,7 +140,7 @@ impl Pieces {
     }
 }
 
-impl Body for Pieces {
+impl Body for BodyPieces {
     type Data = Bytes;
     type Error = io::Error;
 

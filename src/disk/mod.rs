@@ -8,4 +8,5 @@ pub mod file_system;
 pub mod hashing;
 pub mod joined_sync;
 pub mod multi_hash;
+pub mod sorting;
 pub mod stamp;

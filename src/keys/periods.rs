@@ -13,21 +13,21 @@ use crate::pool::paths::{ServerFolder, raw_name};
 
 /// What one key opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Period {
+pub struct KeyPeriod {
     pub values: u64,
     /// Of the raw files: when the answers arrived.
     pub first: NaiveDate,
     pub last: NaiveDate,
 }
 
-impl Period {
+impl KeyPeriod {
     fn with(self, other: Self) -> Self {
         Self { values: self.values + other.values, first: self.first.min(other.first), last: self.last.max(other.last) }
     }
 }
 
 /// By fingerprint.
-pub type Periods = BTreeMap<String, Period>;
+pub type Periods = BTreeMap<String, KeyPeriod>;
 
 /// Looks through all that was opened of a server, keys that are gone included.
 ///
@@ -42,7 +42,7 @@ pub fn look(folder: &ServerFolder) -> io::Result<Periods> {
     let one = |file: fs::DirEntry| -> io::Result<Periods> {
         let name = file.file_name().to_string_lossy().into_owned();
         let Some(dated) = name.strip_suffix(".plain").and_then(raw_name) else { return Ok(Periods::new()) };
-        let period = |(key, values)| (key, Period { values, first: dated.date, last: dated.date });
+        let period = |(key, values)| (key, KeyPeriod { values, first: dated.date, last: dated.date });
         Ok(opened_by(fs::read(file.path())?).into_iter().map(period).collect())
     };
     files.into_par_iter().map(one).try_reduce(Periods::new, |mut all, more| {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::disk::append_log::{AppendLog, Frames, frame};
 use crate::disk::atomic;
-use crate::keys::ring::Closed;
+use crate::keys::ring::DecryptFailure;
 use crate::pool::paths::ServerFolder;
 
 const MAGIC: &[u8; 8] = b"mtplain3";
@@ -20,9 +20,9 @@ const LAST_KEY: u8 = 252;
 
 /// A ciphertext by its hash: right whatever else may have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sealed(u128);
+pub struct Ciphertext(u128);
 
-impl Sealed {
+impl Ciphertext {
     pub fn of(ciphertext: &str) -> Self {
         let hash = blake3::hash(ciphertext.as_bytes());
         let half = hash.as_bytes().first_chunk::<16>().expect("a hash has 32 bytes");
@@ -31,7 +31,7 @@ impl Sealed {
 }
 
 /// What is known of a value: its text, or why none of the present keys opens it.
-pub type Known<'p> = Result<&'p str, Closed>;
+pub type RememberedText<'p> = Result<&'p str, DecryptFailure>;
 
 /// What is remembered of one raw file, about 30 bytes a value beside the text.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ pub struct Plain {
     path: PathBuf,
     /// Fingerprints of the server's keys, in their order.
     keys: Vec<String>,
-    file: Records,
+    file: RecordedPlaintexts,
     /// What the file does not have: where the record begins in `texts`.
-    fresh: HashMap<Sealed, usize>,
+    fresh: HashMap<Ciphertext, usize>,
     /// Records as the file has them, without the ciphertext's hash.
     texts: Vec<u8>,
 }
@@ -51,23 +51,23 @@ impl Plain {
     /// that were opened by a key which is no longer there are not known, nor are failures of another set of keys.
     pub fn open(folder: &ServerFolder, raw_name: &str, keys: &[String]) -> Self {
         let path = path_of(folder, raw_name);
-        let file = Records::parse(std::fs::read(&path).unwrap_or_default(), keys);
+        let file = RecordedPlaintexts::parse(std::fs::read(&path).unwrap_or_default(), keys);
         Self { path, keys: keys.to_vec(), file, fresh: HashMap::new(), texts: Vec::new() }
     }
 
     /// What the last run knew.
-    pub fn remembered(&self, sealed: Sealed) -> Option<Known<'_>> {
+    pub fn remembered(&self, sealed: Ciphertext) -> Option<RememberedText<'_>> {
         self.file.get(sealed)
     }
 
     /// What this run found out.
-    pub fn found(&self, sealed: Sealed) -> Option<Known<'_>> {
+    pub fn found(&self, sealed: Ciphertext) -> Option<RememberedText<'_>> {
         let (tag, text) = record(&self.texts[*self.fresh.get(&sealed)?..])?;
         Some(reason(tag).map_or(Ok(text), Err))
     }
 
     /// Remembers a text and which of the keys opened it, or why none did.
-    pub fn put(&mut self, sealed: Sealed, result: &Result<(String, usize), Closed>) {
+    pub fn put(&mut self, sealed: Ciphertext, result: &Result<(String, usize), DecryptFailure>) {
         let (tag, text) = match result {
             Ok((text, key)) => match u8::try_from(*key) {
                 Ok(key) if key <= LAST_KEY => (key, text.as_str()),
@@ -87,7 +87,7 @@ impl Plain {
         if self.fresh.is_empty() {
             return Ok(());
         }
-        let mut fresh: Vec<(Sealed, usize)> = self.fresh.iter().map(|(sealed, at)| (*sealed, *at)).collect();
+        let mut fresh: Vec<(Ciphertext, usize)> = self.fresh.iter().map(|(sealed, at)| (*sealed, *at)).collect();
         fresh.sort_unstable();
         let new =
             fresh.iter().filter_map(|(sealed, at)| record(&self.texts[*at..]).map(|(tag, text)| (*sealed, tag, text)));
@@ -102,7 +102,7 @@ impl Plain {
 }
 
 /// Frames of records that were made under these keys; each begins with the keys.
-fn frames<'p>(keys: &[String], records: impl Iterator<Item = (Sealed, u8, &'p str)>) -> Vec<u8> {
+fn frames<'p>(keys: &[String], records: impl Iterator<Item = (Ciphertext, u8, &'p str)>) -> Vec<u8> {
     let mut header = ring(keys).to_vec();
     header.push(u8::try_from(keys.len()).unwrap_or(LAST_KEY));
     for key in keys.iter().take(usize::from(LAST_KEY)) {
@@ -136,7 +136,7 @@ pub fn opened_by(bytes: Vec<u8>) -> BTreeMap<String, u64> {
         }
     }
     let mut counts = BTreeMap::new();
-    for (_, tag, _) in Records::parse(bytes, &names).all() {
+    for (_, tag, _) in RecordedPlaintexts::parse(bytes, &names).all() {
         if let Some(name) = names.get(usize::from(tag)) {
             *counts.entry(name.clone()).or_default() += 1;
         }
@@ -159,21 +159,23 @@ fn ring(keys: &[String]) -> [u8; 16] {
     *hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes")
 }
 
-fn tag(closed: Closed) -> u8 {
+fn tag(closed: DecryptFailure) -> u8 {
     match closed {
-        Closed::NotCiphertext => LAST_KEY + 1,
-        Closed::Garbage => LAST_KEY + 2,
-        Closed::NoKey => LAST_KEY + 3,
+        DecryptFailure::NotCiphertext => LAST_KEY + 1,
+        DecryptFailure::Garbage => LAST_KEY + 2,
+        DecryptFailure::NoKey => LAST_KEY + 3,
     }
 }
 
-fn reason(tag: u8) -> Option<Closed> {
-    [Closed::NotCiphertext, Closed::Garbage, Closed::NoKey].into_iter().find(|closed| self::tag(*closed) == tag)
+fn reason(tag: u8) -> Option<DecryptFailure> {
+    [DecryptFailure::NotCiphertext, DecryptFailure::Garbage, DecryptFailure::NoKey]
+        .into_iter()
+        .find(|closed| self::tag(*closed) == tag)
 }
 
 /// The records of a file that are right under the present keys.
 #[derive(Debug, Default)]
-struct Records {
+struct RecordedPlaintexts {
     /// Where each record begins and its key's present number, or its reason; sorted by ciphertext.
     places: Vec<(usize, u8)>,
     bytes: Vec<u8>,
@@ -181,7 +183,7 @@ struct Records {
     whole: u64,
 }
 
-impl Records {
+impl RecordedPlaintexts {
     fn parse(bytes: Vec<u8>, keys: &[String]) -> Self {
         let (payloads, whole) = payloads(&bytes);
         let mut places = Vec::new();
@@ -199,19 +201,19 @@ impl Records {
         Self { places, bytes, whole }
     }
 
-    fn at(&self, (at, tag): (usize, u8)) -> Option<(Sealed, u8, &str)> {
+    fn at(&self, (at, tag): (usize, u8)) -> Option<(Ciphertext, u8, &str)> {
         let (sealed, tail) = self.bytes[at..].split_first_chunk::<16>()?;
-        Some((Sealed(u128::from_be_bytes(*sealed)), tag, record(tail)?.1))
+        Some((Ciphertext(u128::from_be_bytes(*sealed)), tag, record(tail)?.1))
     }
 
-    fn get(&self, sealed: Sealed) -> Option<Known<'_>> {
+    fn get(&self, sealed: Ciphertext) -> Option<RememberedText<'_>> {
         let wanted = sealed.0.to_be_bytes();
         let found = self.places.binary_search_by(|(at, _)| self.bytes[*at..*at + 16].cmp(&wanted)).ok()?;
         let (_, tag, text) = self.at(self.places[found])?;
         Some(reason(tag).map_or(Ok(text), Err))
     }
 
-    fn all(&self) -> impl Iterator<Item = (Sealed, u8, &str)> {
+    fn all(&self) -> impl Iterator<Item = (Ciphertext, u8, &str)> {
         self.places.iter().filter_map(|place| self.at(*place))
     }
 }
@@ -284,7 +286,7 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    type Opened = Result<(String, usize), Closed>;
+    type Opened = Result<(String, usize), DecryptFailure>;
 
     #[test]
     fn remembered_once_and_never_believed_when_damaged() {
@@ -293,21 +295,21 @@ mod tests {
         let ring = keys(&["A"]);
         let open = || Plain::open(&server, "OA.json", &ring);
         let mut plain = open();
-        plain.put(Sealed::of("x"), &Opened::Ok(("17".to_owned(), 0)));
-        plain.put(Sealed::of("y"), &Err(Closed::Garbage));
-        assert_eq!(plain.found(Sealed::of("x")), Some(Ok("17")));
-        assert_eq!(plain.remembered(Sealed::of("x")), None);
+        plain.put(Ciphertext::of("x"), &Opened::Ok(("17".to_owned(), 0)));
+        plain.put(Ciphertext::of("y"), &Err(DecryptFailure::Garbage));
+        assert_eq!(plain.found(Ciphertext::of("x")), Some(Ok("17")));
+        assert_eq!(plain.remembered(Ciphertext::of("x")), None);
         plain.save().unwrap();
         let path = path_of(&server, "OA.json");
         let first = std::fs::read(&path).unwrap();
         let mut plain = open();
-        plain.put(Sealed::of("z"), &Opened::Ok((String::new(), 0)));
+        plain.put(Ciphertext::of("z"), &Opened::Ok((String::new(), 0)));
         plain.save().unwrap();
         let plain = open();
-        assert_eq!(plain.remembered(Sealed::of("x")), Some(Ok("17")));
-        assert_eq!(plain.remembered(Sealed::of("y")), Some(Err(Closed::Garbage)));
-        assert_eq!(plain.remembered(Sealed::of("z")), Some(Ok("")));
-        assert_eq!(plain.remembered(Sealed::of("w")), None);
+        assert_eq!(plain.remembered(Ciphertext::of("x")), Some(Ok("17")));
+        assert_eq!(plain.remembered(Ciphertext::of("y")), Some(Err(DecryptFailure::Garbage)));
+        assert_eq!(plain.remembered(Ciphertext::of("z")), Some(Ok("")));
+        assert_eq!(plain.remembered(Ciphertext::of("w")), None);
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.starts_with(&first), "what is new is appended");
         for at in 0..bytes.len() {
@@ -316,12 +318,12 @@ mod tests {
             for damaged in [&damaged[..], &bytes[..at]] {
                 std::fs::write(&path, damaged).unwrap();
                 let mut plain = open();
-                assert_eq!(plain.remembered(Sealed::of("z")), None, "byte {at}");
-                assert_eq!(plain.remembered(Sealed::of("x")), (at >= first.len()).then_some(Ok("17")), "byte {at}");
+                assert_eq!(plain.remembered(Ciphertext::of("z")), None, "byte {at}");
+                assert_eq!(plain.remembered(Ciphertext::of("x")), (at >= first.len()).then_some(Ok("17")), "byte {at}");
                 // What is found out after the damage is kept.
-                plain.put(Sealed::of("w"), &Opened::Ok(("4".to_owned(), 0)));
+                plain.put(Ciphertext::of("w"), &Opened::Ok(("4".to_owned(), 0)));
                 plain.save().unwrap();
-                assert_eq!(open().remembered(Sealed::of("w")), Some(Ok("4")), "byte {at}");
+                assert_eq!(open().remembered(Ciphertext::of("w")), Some(Ok("4")), "byte {at}");
             }
         }
     }
@@ -341,11 +343,11 @@ mod tests {
         std::fs::write(&path, &old).unwrap();
         assert_eq!(opened_by(old)["A"], 1);
         let mut plain = Plain::open(&server, "OA.json", &keys(&["A"]));
-        assert_eq!(plain.remembered(Sealed::of("x")), Some(Ok("17")));
-        plain.put(Sealed::of("y"), &Opened::Ok(("2".to_owned(), 0)));
+        assert_eq!(plain.remembered(Ciphertext::of("x")), Some(Ok("17")));
+        plain.put(Ciphertext::of("y"), &Opened::Ok(("2".to_owned(), 0)));
         plain.save().unwrap();
         let plain = Plain::open(&server, "OA.json", &keys(&["A"]));
-        assert_eq!(["x", "y"].map(|text| plain.remembered(Sealed::of(text))), [Some(Ok("17")), Some(Ok("2"))]);
+        assert_eq!(["x", "y"].map(|text| plain.remembered(Ciphertext::of(text))), [Some(Ok("17")), Some(Ok("2"))]);
         assert!(std::fs::read(&path).unwrap().starts_with(MAGIC));
     }
 
@@ -354,27 +356,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let server = ServerFolder::new(folder.path());
         let mut plain = Plain::open(&server, "OA.json", &keys(&["A", "B"]));
-        plain.put(Sealed::of("a"), &Opened::Ok(("1".to_owned(), 0)));
-        plain.put(Sealed::of("b"), &Opened::Ok(("2".to_owned(), 1)));
-        plain.put(Sealed::of("c"), &Err(Closed::NoKey));
+        plain.put(Ciphertext::of("a"), &Opened::Ok(("1".to_owned(), 0)));
+        plain.put(Ciphertext::of("b"), &Opened::Ok(("2".to_owned(), 1)));
+        plain.put(Ciphertext::of("c"), &Err(DecryptFailure::NoKey));
         plain.save().unwrap();
         let known = |names: &[&str]| {
             let plain = Plain::open(&server, "OA.json", &keys(names));
-            ["a", "b", "c"].map(|value| plain.remembered(Sealed::of(value)).map(|known| known.map(str::to_owned)))
+            ["a", "b", "c"].map(|value| plain.remembered(Ciphertext::of(value)).map(|known| known.map(str::to_owned)))
         };
         let texts = |a: Option<&str>, b: Option<&str>| [a, b].map(|text| text.map(|text| Ok(text.to_owned())));
         assert_eq!(known(&["A", "B"])[..2], texts(Some("1"), Some("2")));
-        assert_eq!(known(&["A", "B"])[2], Some(Err(Closed::NoKey)));
+        assert_eq!(known(&["A", "B"])[2], Some(Err(DecryptFailure::NoKey)));
         assert_eq!(known(&["C", "B", "A"]), [texts(Some("1"), Some("2")).to_vec(), vec![None]].concat()[..]);
         assert_eq!(known(&["B"])[..2], texts(None, Some("2")));
         // Written anew under other numbers, the texts stay with their keys.
         let mut plain = Plain::open(&server, "OA.json", &keys(&["C", "B", "A"]));
-        plain.put(Sealed::of("c"), &Opened::Ok(("3".to_owned(), 0)));
+        plain.put(Ciphertext::of("c"), &Opened::Ok(("3".to_owned(), 0)));
         plain.save().unwrap();
         assert_eq!(known(&["A"])[..2], texts(Some("1"), None));
         let bytes = std::fs::read(path_of(&server, "OA.json")).unwrap();
         let names = keys(&["A", "B", "C"]);
-        let records = Records::parse(bytes, &names);
+        let records = RecordedPlaintexts::parse(bytes, &names);
         assert_eq!(opened_by(std::fs::read(path_of(&server, "OA.json")).unwrap())["C"], 1);
         let mut opened: Vec<&str> = records.all().map(|(_, tag, _)| names[usize::from(tag)].as_str()).collect();
         opened.sort_unstable();

@@ -22,7 +22,7 @@ pub struct BadKey {
 }
 
 /// One private key.
-pub struct Key {
+pub struct RingKey {
     opener: Opener,
     bytes: usize,
     bits: usize,
@@ -36,7 +36,7 @@ enum Opener {
     Small(Box<PrivateKey>),
 }
 
-impl Key {
+impl RingKey {
     /// Reads PKCS#1 and PKCS#8, the latter encrypted or not, as PEM or DER.
     pub fn read(bytes: &[u8], passphrase: Option<&str>) -> Result<Self, BadKey> {
         match std::str::from_utf8(bytes) {
@@ -161,7 +161,7 @@ fn open_small(key: &PrivateKey, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 
 /// Why a value stays closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
+pub enum DecryptFailure {
     /// No base64, or not of a key's length: never encrypted, or cut.
     NotCiphertext,
     /// A key opened it, and what came out is no text; or two keys did, so that neither is to be believed.
@@ -170,7 +170,7 @@ pub enum Closed {
     NoKey,
 }
 
-impl Closed {
+impl DecryptFailure {
     /// The word in quarantine tables.
     pub fn word(self) -> &'static str {
         match self {
@@ -184,39 +184,39 @@ impl Closed {
 /// All keys of a server, tried in order.
 #[derive(Default)]
 pub struct Keyring {
-    keys: Vec<Key>,
+    keys: Vec<RingKey>,
     /// The key that opened the last value: its neighbours are of the same period.
     last: AtomicUsize,
 }
 
 impl Keyring {
-    pub fn new(keys: Vec<Key>) -> Self {
+    pub fn new(keys: Vec<RingKey>) -> Self {
         Self { keys, last: AtomicUsize::new(0) }
     }
 
-    pub fn keys(&self) -> &[Key] {
+    pub fn keys(&self) -> &[RingKey] {
         &self.keys
     }
 
     /// The text of a base64 value, and which of the keys opened it.
-    pub fn open(&self, value: &str) -> Result<(String, usize), Closed> {
-        let sealed = STANDARD.decode(value.trim()).map_err(|_| Closed::NotCiphertext)?;
+    pub fn open(&self, value: &str) -> Result<(String, usize), DecryptFailure> {
+        let sealed = STANDARD.decode(value.trim()).map_err(|_| DecryptFailure::NotCiphertext)?;
         // Without a key of this length it may still be ciphertext of a key that is not here.
         if !self.keys.iter().any(|key| key.bytes == sealed.len()) && !(64..=1024).contains(&sealed.len()) {
-            return Err(Closed::NotCiphertext);
+            return Err(DecryptFailure::NotCiphertext);
         }
         let last = self.last.load(Ordering::Relaxed);
-        let mut closed = Closed::NoKey;
+        let mut closed = DecryptFailure::NoKey;
         let mut opened: Option<(String, usize)> = None;
         for index in std::iter::once(last).chain((0..self.keys.len()).filter(|&index| index != last)) {
             let Some(plain) = self.keys.get(index).and_then(|key| key.open(&sealed)) else { continue };
             // A wrong key's result looks padded once in some hundred thousand times, and is hardly ever text.
             let Some(text) = std::str::from_utf8(&plain).ok().filter(|text| !text.chars().any(char::is_control)) else {
-                closed = Closed::Garbage;
+                closed = DecryptFailure::Garbage;
                 continue;
             };
             if opened.is_some() {
-                return Err(Closed::Garbage);
+                return Err(DecryptFailure::Garbage);
             }
             opened = Some((text.to_owned(), index));
             // The key of the neighbours is believed; where another seems to fit, all are asked.
@@ -262,18 +262,18 @@ mod tests {
         let (old, old_public) = generate(2048).unwrap();
         let (new, new_public) = generate(2048).unwrap();
         let (_, stranger) = generate(2048).unwrap();
-        let ring = Keyring::new(vec![Key::from_pem(&old, None).unwrap(), Key::from_pem(&new, None).unwrap()]);
+        let ring = Keyring::new(vec![RingKey::from_pem(&old, None).unwrap(), RingKey::from_pem(&new, None).unwrap()]);
         for (public, text, key) in
             [(&old_public, "17", 0), (&new_public, "grüße, \"x\"", 1), (&new_public, "", 1), (&old_public, "18", 0)]
         {
             assert_eq!(ring.open(&seal(public, text.as_bytes())), Ok((text.to_owned(), key)));
         }
-        assert_eq!(ring.open(&seal(&stranger, b"17")), Err(Closed::NoKey));
-        assert_eq!(ring.open("17"), Err(Closed::NotCiphertext));
-        assert_eq!(ring.open("not base64!"), Err(Closed::NotCiphertext));
-        assert_eq!(ring.open(&seal(&old_public, b"a\x01b")), Err(Closed::Garbage));
-        assert_eq!(ring.open(&seal(&old_public, b"\xff\xfe")), Err(Closed::Garbage));
-        assert_eq!(Keyring::default().open(&seal(&old_public, b"17")), Err(Closed::NoKey));
+        assert_eq!(ring.open(&seal(&stranger, b"17")), Err(DecryptFailure::NoKey));
+        assert_eq!(ring.open("17"), Err(DecryptFailure::NotCiphertext));
+        assert_eq!(ring.open("not base64!"), Err(DecryptFailure::NotCiphertext));
+        assert_eq!(ring.open(&seal(&old_public, b"a\x01b")), Err(DecryptFailure::Garbage));
+        assert_eq!(ring.open(&seal(&old_public, b"\xff\xfe")), Err(DecryptFailure::Garbage));
+        assert_eq!(Keyring::default().open(&seal(&old_public, b"17")), Err(DecryptFailure::NoKey));
     }
 
     /// Neither way of opening answers a wrong key with a text of its own making.
@@ -286,12 +286,12 @@ mod tests {
             };
             let (right, wrong) = (key(1), key(2));
             let public = right.to_public_key().to_public_key_pem(rsa::pkcs8::LineEnding::LF).unwrap();
-            let rings = [&right, &wrong].map(|key| Keyring::new(vec![Key::new(key.clone()).unwrap()]));
+            let rings = [&right, &wrong].map(|key| Keyring::new(vec![RingKey::new(key.clone()).unwrap()]));
             for number in 0..200 {
                 let text = number.to_string();
                 let sealed = seal(&public, text.as_bytes());
                 assert_eq!(rings[0].open(&sealed), Ok((text, 0)));
-                assert_eq!(rings[1].open(&sealed), Err(Closed::NoKey));
+                assert_eq!(rings[1].open(&sealed), Err(DecryptFailure::NoKey));
             }
         }
     }
@@ -302,19 +302,19 @@ mod tests {
         let key = PrivateKey::from_pkcs8_pem(&pkcs8).unwrap();
         let pkcs1 = key.to_pkcs1_pem(rsa::pkcs8::LineEnding::LF).unwrap();
         let sealed = key.to_pkcs8_encrypted_pem("pass", rsa::pkcs8::LineEnding::LF).unwrap();
-        let print = Key::from_pem(&pkcs8, None).unwrap().fingerprint().to_owned();
-        assert_eq!(Key::from_pem(&pkcs1, None).unwrap().fingerprint(), print);
-        assert_eq!(Key::from_pem(&sealed, Some("pass")).unwrap().fingerprint(), print);
-        assert!(Key::from_pem(&sealed, Some("wrong")).is_err());
-        assert!(Key::from_pem(&sealed, None).is_err_and(|bad| bad.what.contains("no passphrase")));
-        assert!(Key::from_pem(&public, None).is_err());
+        let print = RingKey::from_pem(&pkcs8, None).unwrap().fingerprint().to_owned();
+        assert_eq!(RingKey::from_pem(&pkcs1, None).unwrap().fingerprint(), print);
+        assert_eq!(RingKey::from_pem(&sealed, Some("pass")).unwrap().fingerprint(), print);
+        assert!(RingKey::from_pem(&sealed, Some("wrong")).is_err());
+        assert!(RingKey::from_pem(&sealed, None).is_err_and(|bad| bad.what.contains("no passphrase")));
+        assert!(RingKey::from_pem(&public, None).is_err());
         let der = |pem: &str| STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>());
         for (pem, passphrase) in [(&*pkcs8, None), (&*pkcs1, None), (&*sealed, Some("pass"))] {
-            assert_eq!(Key::read(pem.as_bytes(), passphrase).unwrap().fingerprint(), print);
-            assert_eq!(Key::read(&der(pem).unwrap(), passphrase).unwrap().fingerprint(), print);
+            assert_eq!(RingKey::read(pem.as_bytes(), passphrase).unwrap().fingerprint(), print);
+            assert_eq!(RingKey::read(&der(pem).unwrap(), passphrase).unwrap().fingerprint(), print);
         }
-        assert!(Key::read(&der(&sealed).unwrap(), None).is_err_and(|bad| bad.what.contains("no passphrase")));
-        assert!(Key::read(&der(&public).unwrap(), None).is_err_and(|bad| bad.what.contains("no private key")));
-        assert!(Key::read(b"", None).is_err());
+        assert!(RingKey::read(&der(&sealed).unwrap(), None).is_err_and(|bad| bad.what.contains("no passphrase")));
+        assert!(RingKey::read(&der(&public).unwrap(), None).is_err_and(|bad| bad.what.contains("no private key")));
+        assert!(RingKey::read(b"", None).is_err());
     }
 }

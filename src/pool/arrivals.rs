@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use crate::disk::sorting::{Fixed, Merge, Sorter, long, short};
 use crate::pool::identity::NO_ID;
 use crate::pool::index::Index;
 use crate::pool::paths::raw_name;
-use crate::pool::sorting::{Fixed, Merge, Sorter, long, short};
 
 /// One archived content of one id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,4 +17,3 @@ pub mod raw_reader;
 pub mod receipts;
 pub mod received;
 mod segments;
-pub mod sorting;

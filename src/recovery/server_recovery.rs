@@ -14,7 +14,7 @@ use crate::config::servers::Server;
 use crate::disk::atomic;
 use crate::disk::content::Content;
 use crate::keys::file::inspect;
-use crate::keys::ring::Key;
+use crate::keys::ring::RingKey;
 use crate::pool::audit::{Audit, IndexState, ScaleAudit, Standing};
 use crate::pool::benchmark::{self, Mark};
 use crate::pool::history::History;
@@ -304,7 +304,7 @@ impl<'p> ServerRecovery<'p> {
             }
             let text = passphrase.as_ref().and_then(|secret| secret.as_ref().ok()).map(ExposeSecret::expose_secret);
             let bytes = inspect(path).map_err(|failure| failure.message)?;
-            Key::read(&bytes, text).map_err(|bad| format!("the private key {} {}", path.display(), bad.what))
+            RingKey::read(&bytes, text).map_err(|bad| format!("the private key {} {}", path.display(), bad.what))
         };
         let line = |path: &PathBuf| {
             let (fingerprint, problem) = match open(path) {

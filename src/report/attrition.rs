@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::report::journey::{Journey, Standing};
-use crate::study::disclosure_control::Discretion;
+use crate::report::journey::{Journey, ParticipantStanding};
+use crate::study::disclosure_control::DisclosureControl;
 use crate::study::schedule::Slots;
 
 /// One session in one condition.
@@ -27,9 +27,9 @@ pub struct Stage {
 
 impl Stage {
     /// False when one of its numbers is too small to be told; the others would tell it.
-    pub fn is_told(&self, discretion: Discretion) -> bool {
+    pub fn is_told(&self, disclosure: DisclosureControl) -> bool {
         let counts = [self.reached, self.completed, self.dropped, self.ongoing, self.finished];
-        !counts.into_iter().any(|count| discretion.hides(count))
+        !counts.into_iter().any(|count| disclosure.hides(count))
     }
 }
 
@@ -70,9 +70,9 @@ fn arm<'j>(slots: &Slots, condition: Option<String>, members: impl Iterator<Item
             days.extend(person.days_to[session].filter(|days| *days >= 0.0));
             if furthest == session {
                 match person.standing {
-                    Standing::Finished => stage.finished += 1,
-                    Standing::DroppedOut => stage.dropped += 1,
-                    Standing::Active | Standing::NotStarted => stage.ongoing += 1,
+                    ParticipantStanding::Finished => stage.finished += 1,
+                    ParticipantStanding::DroppedOut => stage.dropped += 1,
+                    ParticipantStanding::Active | ParticipantStanding::NotStarted => stage.ongoing += 1,
                 }
             }
         }
@@ -122,7 +122,7 @@ mod tests {
                 days_to: vec![None; 5],
                 condition: condition.to_string(),
                 counts,
-                standing: [Standing::Active, Standing::DroppedOut, Standing::Finished][usize::from(standing)],
+                standing: [ParticipantStanding::Active, ParticipantStanding::DroppedOut, ParticipantStanding::Finished][usize::from(standing)],
                 ..Journey::default()
             }).collect();
             let arms = arms(&slots, &people);

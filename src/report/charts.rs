@@ -7,7 +7,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::attrition::Arm;
 use crate::report::trajectory::{Point, Trajectory};
-use crate::study::disclosure_control::Discretion;
+use crate::study::disclosure_control::DisclosureControl;
 
 /// The page's style knows these by their letters; no real colour is so dark.
 const INK: RGBColor = RGBColor(1, 1, 1);
@@ -112,14 +112,14 @@ fn shorten(name: &str, most: usize) -> String {
 }
 
 /// Percent of those enrolled who reached each session, a line per condition.
-pub fn survival(arms: &[Arm], sessions: &[String], discretion: Discretion) -> Option<String> {
+pub fn survival(arms: &[Arm], sessions: &[String], disclosure: DisclosureControl) -> Option<String> {
     let lines: Vec<(usize, Vec<(f64, f64)>)> = arms
         .iter()
         .enumerate()
         .filter(|(_, arm)| arm.enrolled > 0)
         .map(|(number, arm)| {
             let share = |part: u64| part as f64 * 100.0 / arm.enrolled as f64;
-            let told = arm.stages.iter().enumerate().filter(|(_, stage)| stage.is_told(discretion));
+            let told = arm.stages.iter().enumerate().filter(|(_, stage)| stage.is_told(disclosure));
             (number, told.map(|(place, stage)| (place as f64, share(stage.reached))).collect())
         })
         .collect();
@@ -188,8 +188,8 @@ pub fn over_time(weeks: &[(NaiveDate, u64, u64)]) -> Option<String> {
 }
 
 /// A score over the sessions: the middle half as a band, the median as a line, the mean as points.
-pub fn trajectory(score: &Trajectory, discretion: Discretion) -> Option<String> {
-    let told = || score.points.iter().filter(|point| !discretion.hides(point.n));
+pub fn trajectory(score: &Trajectory, disclosure: DisclosureControl) -> Option<String> {
+    let told = || score.points.iter().filter(|point| !disclosure.hides(point.n));
     let names: Vec<String> = told().map(|point| point.session.clone()).collect();
     let least = told().map(|point| point.least).min_by(f64::total_cmp)?.min(0.0);
     let most = told().map(|point| point.most).max_by(f64::total_cmp)?.max(least + 1.0);

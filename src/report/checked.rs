@@ -1,13 +1,13 @@
 //! What the rules find in a server's tables, on its way to the page and to checks.csv.
 
-use crate::report::books::Books;
 use crate::report::findings::Findings;
 use crate::report::reading::Everyone;
+use crate::report::reconciliation::Reconciliation;
 use crate::report::sink::Sink;
 use crate::report::sources::{Sources, Unreadable, scale_name, unreadable};
 use crate::report::tally::Tally;
-use crate::report::trajectory::Scored;
-use crate::study::checks::{Finding, Seen, Severity, accounts, ledger};
+use crate::report::trajectory::ScoredTable;
+use crate::study::checks::{Finding, LastSeen, Severity, accounts, ledger};
 use crate::study::scale::ScaleKind;
 
 /// What no table shows by itself: accounts, and whether the numbers close.
@@ -17,22 +17,28 @@ use crate::study::scale::ScaleKind;
 pub fn conclude(
     sources: &Sources<'_>,
     everyone: &Everyone<'_>,
-    seen: &Seen,
-    books: &Books,
+    seen: &LastSeen,
+    reconciliation: &Reconciliation,
     tables: &[Tally],
-    scored: &[Scored],
+    scored: &[ScoredTable],
 ) -> Result<Findings, Unreadable> {
     let spool = sources.folder.reports();
     let mut sink = Sink::new(&spool, everyone.redactor(Some(ScaleKind::Participants)));
     let name = everyone.table.map(|path| scale_name(path)).unwrap_or_default();
     accounts::check(&everyone.roster, sources.study, &name, &seen.last, seen.now, &mut |finding| sink.add(finding));
-    add_up(sources, books, tables, scored, &mut sink);
+    add_up(sources, reconciliation, tables, scored, &mut sink);
     sink.done().map_err(unreadable(&spool))
 }
 
 /// L1: received against stored, and archived against combined, day by day; combined against scored.
-fn add_up(sources: &Sources<'_>, books: &Books, tables: &[Tally], scored: &[Scored], sink: &mut Sink<'_>) {
-    for (scale, pages) in books {
+fn add_up(
+    sources: &Sources<'_>,
+    reconciliation: &Reconciliation,
+    tables: &[Tally],
+    scored: &[ScoredTable],
+    sink: &mut Sink<'_>,
+) {
+    for (scale, pages) in reconciliation {
         for (day, page) in pages {
             // Tables that were adopted without raw files are another rule's matter.
             let Some((day, message)) = day.zip(page.difference()) else { continue };
@@ -56,12 +62,12 @@ fn add_up(sources: &Sources<'_>, books: &Books, tables: &[Tally], scored: &[Scor
         let rows = table.entries + table.superseded;
         // What the duplicates policy leaves out is at most what came second.
         let second = table.entries.saturating_sub(scored.rows).min(table.second);
-        let counts = ledger::Counts {
+        let counts = ledger::TableCounts {
             combined: Some(rows),
             superseded: table.superseded,
             second,
             scored: Some(scored.rows),
-            ..ledger::Counts::default()
+            ..ledger::TableCounts::default()
         };
         ledger::check(sources.study, &scored.scale, &counts, &mut |finding| sink.add(finding));
     }

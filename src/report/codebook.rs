@@ -12,7 +12,7 @@ pub struct Described {
     /// From the server's folder on: `combined/OA.csv`.
     pub path: String,
     pub title: String,
-    pub columns: Vec<Meaning>,
+    pub columns: Vec<ColumnMeaning>,
 }
 
 /// What a column's cells are read as.
@@ -48,7 +48,7 @@ impl Type {
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Meaning {
+pub struct ColumnMeaning {
     pub name: String,
     pub label: String,
     pub kind: Type,
@@ -93,12 +93,12 @@ fn defined<'s>(study: &'s Study, name: &str) -> Option<&'s Scale> {
     study.scales.iter().find(|(known, _)| known.as_str() == name).map(|(_, scale)| scale)
 }
 
-fn own(name: &str, label: &str, kind: Type) -> Meaning {
-    Meaning { name: name.to_owned(), label: label.to_owned(), kind, source: "mtdata", ..Meaning::default() }
+fn own(name: &str, label: &str, kind: Type) -> ColumnMeaning {
+    ColumnMeaning { name: name.to_owned(), label: label.to_owned(), kind, source: "mtdata", ..ColumnMeaning::default() }
 }
 
 /// What every table has, whatever its definition says.
-fn common(name: &str) -> Option<Meaning> {
+fn common(name: &str) -> Option<ColumnMeaning> {
     let (label, kind) = match name {
         "id" => ("the entry's number", Type::Integer),
         "session" | "sessionName" => ("session of the study", Type::Text),
@@ -116,22 +116,24 @@ fn common(name: &str) -> Option<Meaning> {
     Some(own(name, label, kind))
 }
 
-fn combined(scale: Option<&Scale>, name: &str) -> Meaning {
+fn combined(scale: Option<&Scale>, name: &str) -> ColumnMeaning {
     match scale.and_then(|scale| scale.column(name)) {
         Some(column) => item(column),
-        None => {
-            common(name).unwrap_or_else(|| Meaning { name: name.to_owned(), source: "undefined", ..Meaning::default() })
-        }
+        None => common(name).unwrap_or_else(|| ColumnMeaning {
+            name: name.to_owned(),
+            source: "undefined",
+            ..ColumnMeaning::default()
+        }),
     }
 }
 
-fn item(column: &Column) -> Meaning {
-    let mut meaning = Meaning {
+fn item(column: &Column) -> ColumnMeaning {
+    let mut meaning = ColumnMeaning {
         name: column.name.clone(),
         label: column.label.clone(),
         missing: column.missing.clone(),
         source: "definition",
-        ..Meaning::default()
+        ..ColumnMeaning::default()
     };
     match &column.kind {
         ColumnKind::Number { least, most } => {
@@ -154,7 +156,7 @@ fn item(column: &Column) -> Meaning {
     meaning
 }
 
-fn scored(scale: Option<&Scale>, name: &str) -> Meaning {
+fn scored(scale: Option<&Scale>, name: &str) -> ColumnMeaning {
     for rule in scale.into_iter().flat_map(|scale| &scale.scores) {
         match name.strip_prefix(rule.name.as_str()) {
             Some("") => return score(rule),
@@ -168,8 +170,8 @@ fn scored(scale: Option<&Scale>, name: &str) -> Meaning {
     common(name).unwrap_or_else(|| own(name, "", Type::Text))
 }
 
-fn score(rule: &ScoreRule) -> Meaning {
-    Meaning {
+fn score(rule: &ScoreRule) -> ColumnMeaning {
+    ColumnMeaning {
         name: rule.name.clone(),
         label: rule.title.clone(),
         kind: Type::Number,
@@ -177,7 +179,7 @@ fn score(rule: &ScoreRule) -> Meaning {
         most: rule.range.map(|range| range.1),
         source: "definition",
         rule: formula(rule),
-        ..Meaning::default()
+        ..ColumnMeaning::default()
     }
 }
 
@@ -222,7 +224,7 @@ fn code(code: &MissingCode) -> String {
 /// codebook.csv: a row per column.
 pub fn sheet(tables: &[Described]) -> Sheet {
     let number = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
-    let row = |table: &Described, column: &Meaning| {
+    let row = |table: &Described, column: &ColumnMeaning| {
         vec![
             table.path.clone(),
             column.name.clone(),
@@ -264,7 +266,7 @@ mod tests {
     fn a_column_is_what_its_definition_says() {
         let study = study("calm.toml");
         let of = |scale: &str, column: &str| combined(defined(&study, scale), column);
-        let row = |meaning: Meaning| {
+        let row = |meaning: ColumnMeaning| {
             let table = Described { path: "t".into(), title: String::new(), columns: vec![meaning] };
             sheet(&[table]).rows[0][1..].join("|")
         };

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use rustc_hash::FxHashMap;
 
 use crate::study::scale::{Column, ColumnKind, MissingMeaning, Scale};
-use crate::study::scoring::{Answer, answer};
+use crate::study::scoring::{CellAnswer, answer};
 
 /// More distinct texts than this are judged and forgotten before going on.
 const DISTINCT: usize = 4096;
@@ -226,26 +226,26 @@ impl ColumnCounter {
 }
 
 fn judge(stat: &mut ColumnStat, cell: &str, scale: Option<&Scale>, day: Option<NaiveDate>, times: u64) {
-    let answer = scale.map_or(Answer::Text, |scale| answer(scale, &stat.name, cell, day));
+    let answer = scale.map_or(CellAnswer::Text, |scale| answer(scale, &stat.name, cell, day));
     let number = || cell.trim().parse::<f64>().ok().filter(|number| number.is_finite());
     match answer {
-        Answer::Empty => stat.empty += times,
-        Answer::Missing(MissingMeaning::Declined) => stat.declined += times,
-        Answer::Missing(MissingMeaning::NotAsked) => stat.not_asked += times,
-        Answer::Missing(MissingMeaning::Server) => stat.server += times,
-        Answer::OutOfRange | Answer::Text if lost(cell) => stat.server += times,
-        Answer::Number(number) => {
+        CellAnswer::Empty => stat.empty += times,
+        CellAnswer::Missing(MissingMeaning::Declined) => stat.declined += times,
+        CellAnswer::Missing(MissingMeaning::NotAsked) => stat.not_asked += times,
+        CellAnswer::Missing(MissingMeaning::Server) => stat.server += times,
+        CellAnswer::OutOfRange | CellAnswer::Text if lost(cell) => stat.server += times,
+        CellAnswer::Number(number) => {
             stat.answered += times;
             stat.see(number, times);
         }
-        Answer::OutOfRange => {
+        CellAnswer::OutOfRange => {
             stat.answered += times;
             stat.out_of_range += times;
             if let Some(number) = number() {
                 stat.see(number, times);
             }
         }
-        Answer::Text => {
+        CellAnswer::Text => {
             stat.answered += times;
             if let Some(number) = number() {
                 stat.see(number, times);

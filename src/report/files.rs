@@ -7,10 +7,10 @@ use chrono::{DateTime, FixedOffset};
 
 use crate::disk::atomic::Written;
 use crate::disk::atomic::{AtomicFile, SHARED};
-use crate::report::drawn;
+use crate::report::chart_tables;
 use crate::report::findings::HEADER;
 use crate::report::model::{Model, percent};
-use crate::report::sheet::{Group, Sheet};
+use crate::report::sheet::{CountGroup, Sheet};
 use crate::study::scale::ScaleKind;
 
 /// The tables of a report. checks.csv is written as it comes.
@@ -19,10 +19,10 @@ pub const SHEETS: [(&str, Maker); 9] = [
     ("columns.csv", columns),
     ("participants.csv", participants),
     ("attrition.csv", attrition),
-    ("sessions.csv", drawn::sessions),
-    ("weeks.csv", drawn::over_time),
-    ("answers.csv", drawn::answers),
-    ("scores.csv", drawn::scores),
+    ("sessions.csv", chart_tables::sessions),
+    ("weeks.csv", chart_tables::over_time),
+    ("answers.csv", chart_tables::answers),
+    ("scores.csv", chart_tables::scores),
     ("ledger.csv", ledger),
 ];
 
@@ -117,17 +117,17 @@ pub fn questionnaires(model: &Model) -> Sheet {
         row
     }));
     rows.sort();
-    Sheet { header: QUESTIONNAIRES, rows }.discreet(
-        model.discretion,
+    Sheet { header: QUESTIONNAIRES, rows }.suppress_small(
+        model.disclosure,
         &[
-            Group { counts: &["missing", "due"], with: &["percent_missing"] },
-            Group { counts: &["cells_missing", "cells"], with: &["percent_cells_missing"] },
-            Group { counts: &["logged", "only_in_log", "only_in_table"], with: &[] },
-            Group { counts: &["second_entries"], with: &["scored"] },
-            Group { counts: &["superseded"], with: &[] },
-            Group { counts: &["undecrypted"], with: &[] },
-            Group { counts: &["out_of_range"], with: &[] },
-            Group { counts: &["entries", "participants"], with: &["first", "last"] },
+            CountGroup { counts: &["missing", "due"], with: &["percent_missing"] },
+            CountGroup { counts: &["cells_missing", "cells"], with: &["percent_cells_missing"] },
+            CountGroup { counts: &["logged", "only_in_log", "only_in_table"], with: &[] },
+            CountGroup { counts: &["second_entries"], with: &["scored"] },
+            CountGroup { counts: &["superseded"], with: &[] },
+            CountGroup { counts: &["undecrypted"], with: &[] },
+            CountGroup { counts: &["out_of_range"], with: &[] },
+            CountGroup { counts: &["entries", "participants"], with: &["first", "last"] },
         ],
     )
 }
@@ -179,14 +179,14 @@ pub fn columns(model: &Model) -> Sheet {
             row
         })
     });
-    Sheet { header, rows: rows.collect() }.discreet(
-        model.discretion,
+    Sheet { header, rows: rows.collect() }.suppress_small(
+        model.disclosure,
         &[
-            Group {
+            CountGroup {
                 counts: &["answered", "declined", "not_asked", "empty", "server_blank", "missing", "asked"],
                 with: &["percent_missing", "least", "most"],
             },
-            Group { counts: &["out_of_range"], with: &["least", "most"] },
+            CountGroup { counts: &["out_of_range"], with: &["least", "most"] },
         ],
     )
 }
@@ -292,14 +292,14 @@ pub fn attrition(model: &Model) -> Sheet {
             row
         })
     });
-    Sheet { header, rows: rows.collect() }.discreet(
-        model.discretion,
+    Sheet { header, rows: rows.collect() }.suppress_small(
+        model.disclosure,
         &[
-            Group {
+            CountGroup {
                 counts: &["reached", "completed", "dropped", "ongoing", "finished"],
                 with: &["percent_reached", "percent_completed", "percent_dropped", "median_days"],
             },
-            Group { counts: &["enrolled"], with: &["percent_reached", "percent_completed", "percent_dropped"] },
+            CountGroup { counts: &["enrolled"], with: &["percent_reached", "percent_completed", "percent_dropped"] },
         ],
     )
 }
@@ -325,7 +325,7 @@ pub fn ledger(model: &Model) -> Sheet {
         "pending",
         "balanced",
     ];
-    let rows = model.books.iter().flat_map(|(scale, pages)| {
+    let rows = model.reconciliation.iter().flat_map(|(scale, pages)| {
         pages.iter().map(|(day, page)| {
             let shown = |known: Option<String>| known.unwrap_or_default();
             let difference = page.combined.map(|combined| i128::from(page.archived) - i128::from(combined));

@@ -19,7 +19,7 @@ pub const HEADER: [&str; 8] = ["rule", "scale", "entry_id", "participant", "colu
 
 /// Something a rule found, kept for the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
+pub struct ShownFinding {
     pub rule: String,
     pub scale: String,
     pub id: String,
@@ -43,7 +43,7 @@ pub fn rule(name: &str) -> (&'static str, &'static str, Severity) {
 pub struct Findings {
     rows: csv::Writer<SpooledTempFile>,
     pub counts: BTreeMap<String, u64>,
-    pub shown: Vec<Finding>,
+    pub shown: Vec<ShownFinding>,
 }
 
 impl Findings {
@@ -72,7 +72,7 @@ impl Findings {
         *count += 1;
         // The declared codes are in the tables of columns already.
         if *count <= SHOWN && finding.rule != "R12" {
-            self.shown.push(Finding {
+            self.shown.push(ShownFinding {
                 rule: finding.rule.to_owned(),
                 scale: finding.scale.to_owned(),
                 id: finding.id.to_owned(),

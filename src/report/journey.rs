@@ -1,6 +1,6 @@
 //! Each participant's way through the schedule: what was due, what is there, what is missing and why.
 
-use crate::report::people::Deeds;
+use crate::report::participation::Participation;
 use crate::study::roster::Roster;
 use crate::study::schedule::Slots;
 
@@ -11,7 +11,7 @@ const DAY: f64 = 86_400_000.0;
 
 /// Where someone stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum ParticipantStanding {
     /// Enrolled, and not one session begun.
     #[default]
     NotStarted,
@@ -21,7 +21,7 @@ pub enum Standing {
     Finished,
 }
 
-impl Standing {
+impl ParticipantStanding {
     pub fn word(self) -> &'static str {
         match self {
             Self::NotStarted => "not started",
@@ -50,7 +50,7 @@ pub struct Journey {
     pub completed: Vec<bool>,
     /// By session: days from enrolment to its first act.
     pub days_to: Vec<Option<f64>>,
-    pub standing: Standing,
+    pub standing: ParticipantStanding,
     pub due: u64,
     pub done: u64,
     /// Of the missing: TaskLog has them, the tables have not.
@@ -106,7 +106,7 @@ pub struct Journeys {
 pub struct Following<'f> {
     pub slots: &'f Slots,
     pub roster: &'f Roster,
-    pub deeds: &'f Deeds,
+    pub participation: &'f Participation,
     /// By slot: true when its questionnaire has a table.
     pub present: &'f [bool],
     /// Questionnaires of the schedule that have a table, sorted.
@@ -119,11 +119,11 @@ impl Following<'_> {
     /// Follows everyone.
     pub fn all(&self) -> Journeys {
         let mut order: Vec<(u64, String, u32)> = self
-            .deeds
+            .participation
             .numbers(self.roster)
             .map(|number| {
                 let known = self.roster.people.get(number as usize).map(|person| person.id.as_str());
-                let id = known.or_else(|| self.deeds.stranger(self.roster, number)).unwrap_or_default();
+                let id = known.or_else(|| self.participation.stranger(self.roster, number)).unwrap_or_default();
                 (id.parse().unwrap_or(u64::MAX), id.to_owned(), number)
             })
             .collect();
@@ -146,7 +146,7 @@ impl Following<'_> {
 
     fn one(&self, id: String, number: u32, places: &[Option<usize>], all: &mut Journeys) -> Journey {
         let person = self.roster.people.get(number as usize).cloned();
-        let life = self.deeds.life.get(number);
+        let life = self.participation.life.get(number);
         let sessions = self.slots.sessions.len();
         let mut journey = Journey {
             id,
@@ -155,7 +155,7 @@ impl Following<'_> {
             extra: life.extra.into(),
             repeated: life.repeated.into(),
             entries: life.entries.into(),
-            completed: (0..sessions).map(|session| self.deeds.completed(session, number)).collect(),
+            completed: (0..sessions).map(|session| self.participation.completed(session, number)).collect(),
             by_scale: vec![Presence::default(); self.scales.len()],
             ..Journey::default()
         };
@@ -168,7 +168,7 @@ impl Following<'_> {
         journey.counts = !journey.test_account && (journey.enrolled_known || !self.roster.found);
         journey.last = life.last.max(journey.enrolled);
         journey.idle_days = journey.last.map(|last| (self.now - last).max(0) as f64 / DAY);
-        let reached = |session: usize| self.deeds.reached_at(session, number);
+        let reached = |session: usize| self.participation.reached_at(session, number);
         let days = |moment: i64| journey.enrolled.map(|enrolled| (moment - enrolled) as f64 / DAY);
         journey.days_to = (0..sessions).map(|session| reached(session).and_then(days)).collect();
         self.walk(&mut journey, number, places, all);
@@ -178,11 +178,12 @@ impl Following<'_> {
 
     /// What is due is what lies at or before the furthest place, and all of a session that is complete.
     fn walk(&self, journey: &mut Journey, number: u32, places: &[Option<usize>], all: &mut Journeys) {
-        let position = self.deeds.position(self.slots, number);
+        let position = self.participation.position(self.slots, number);
         journey.session = position.map(|(session, _)| session);
         for (slot, defined) in self.slots.all.iter().enumerate() {
             let Some(place) = places[slot] else { continue };
-            let (given, logged) = (self.deeds.given(slot, number) > 0, self.deeds.logged(slot, number) > 0);
+            let (given, logged) =
+                (self.participation.given(slot, number) > 0, self.participation.logged(slot, number) > 0);
             let due = position.is_some_and(|(session, last)| {
                 defined.session < session
                     || defined.session == session
@@ -208,17 +209,17 @@ impl Following<'_> {
         }
     }
 
-    fn standing(&self, journey: &Journey) -> Standing {
-        let Some(session) = journey.session else { return Standing::NotStarted };
+    fn standing(&self, journey: &Journey) -> ParticipantStanding {
+        let Some(session) = journey.session else { return ParticipantStanding::NotStarted };
         let last = session + 1 == self.slots.sessions.len();
         if last && journey.completed[session] {
-            return Standing::Finished;
+            return ParticipantStanding::Finished;
         }
         let wait = if journey.completed[session] { self.slots.gaps.get(session + 1).copied() } else { None };
         if journey.idle_days.unwrap_or(f64::INFINITY) > IDLE_DAYS + wait.unwrap_or_default() {
-            Standing::DroppedOut
+            ParticipantStanding::DroppedOut
         } else {
-            Standing::Active
+            ParticipantStanding::Active
         }
     }
 }

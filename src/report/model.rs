@@ -7,16 +7,16 @@ use chrono::{DateTime, FixedOffset};
 use rayon::prelude::*;
 
 use crate::report::attrition::{Arm, arms};
-use crate::report::books::{self, Books};
 use crate::report::checked;
-use crate::report::findings::{Finding, Findings, SHOWN};
+use crate::report::findings::{Findings, SHOWN, ShownFinding};
 use crate::report::journey::{Following, Journeys, Presence};
-use crate::report::people::Deeds;
-use crate::report::reading::{self, Everyone, Reading};
+use crate::report::participation::Participation;
+use crate::report::reading::{self, Everyone, TablesRead};
+use crate::report::reconciliation::{self, Reconciliation};
 use crate::report::sources::{Sources, Unreadable, scale_name, unreadable};
 use crate::report::tally::Tally;
-use crate::report::trajectory::{self, Scored};
-use crate::study::disclosure_control::{Discretion, Pseudonyms};
+use crate::report::trajectory::{self, ScoredTable};
+use crate::study::disclosure_control::{DisclosureControl, Pseudonyms};
 use crate::study::roster::Roster;
 use crate::study::schedule::Slots;
 
@@ -38,15 +38,15 @@ pub struct Model {
     pub absent: BTreeMap<String, u64>,
     pub journeys: Journeys,
     pub arms: Vec<Arm>,
-    pub scored: Vec<Scored>,
-    pub books: Books,
+    pub scored: Vec<ScoredTable>,
+    pub reconciliation: Reconciliation,
     /// By scale of the schedule: places that TaskLog has.
     pub log_places: BTreeMap<String, LogPlaces>,
     /// What the rules found, by table, last of several tables together.
     pub findings: Vec<Findings>,
     /// Of each rule, all findings.
     pub counts: BTreeMap<String, u64>,
-    pub discretion: Discretion,
+    pub disclosure: DisclosureControl,
     /// By pseudonym, if there are any: the id.
     pub pseudonyms: BTreeMap<String, String>,
     /// The newest date of any entry: the report's "now".
@@ -69,7 +69,7 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let slots = Slots::new(study);
     let everyone = Everyone::read(sources)?;
     let roster = &everyone.roster;
-    let Reading { tables, deeds, seen, mut findings } = reading::read(sources, &slots, &everyone)?;
+    let TablesRead { tables, participation, seen, mut findings } = reading::read(sources, &slots, &everyone)?;
     let now = tables.iter().filter_map(|table| table.last).max();
     let names: HashSet<&str> = tables.iter().map(|table| table.scale.as_str()).collect();
     let present: Vec<bool> =
@@ -82,21 +82,21 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
     let mut journeys = Following {
         slots: &slots,
         roster,
-        deeds: &deeds,
+        participation: &participation,
         present: &present,
         scales: &scheduled,
         now: now.map(|now| now.timestamp_millis()).unwrap_or_default(),
     }
     .all();
-    let log_places = log_places(&slots, &deeds, roster);
+    let log_places = log_places(&slots, &participation, roster);
     let absent = absent.into_iter().map(|scale| (log_places.get(&scale).map_or(0, |places| places.logged), scale));
-    let books = books::read(folder, &tables).map_err(unreadable(folder.path()))?;
+    let reconciliation = reconciliation::read(folder, &tables).map_err(unreadable(folder.path()))?;
     let test: BTreeSet<&str> =
         journeys.people.iter().filter(|person| person.test_account).map(|person| person.id.as_str()).collect();
     let read = |path: &PathBuf| trajectory::read(path, &scale_name(path), &slots, &test).map_err(unreadable(path));
     let mut scored = sources.scored.par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     scored.sort_by(|a, b| a.scale.cmp(&b.scale));
-    findings.push(checked::conclude(sources, &everyone, &seen, &books, &tables, &scored)?);
+    findings.push(checked::conclude(sources, &everyone, &seen, &reconciliation, &tables, &scored)?);
     let pseudonyms = everyone.pseudonyms.as_ref().map(|names| rename(&mut journeys, names)).unwrap_or_default();
     let mut model = Model {
         server: server.to_owned(),
@@ -113,9 +113,9 @@ pub fn compute(sources: &Sources<'_>) -> Result<Model, Unreadable> {
         scheduled,
         journeys,
         scored,
-        books,
+        reconciliation,
         log_places,
-        discretion: sources.discretion,
+        disclosure: sources.disclosure,
         pseudonyms,
         now,
     };
@@ -135,13 +135,13 @@ fn rename(journeys: &mut Journeys, names: &Pseudonyms) -> BTreeMap<String, Strin
     key
 }
 
-fn log_places(slots: &Slots, deeds: &Deeds, roster: &Roster) -> BTreeMap<String, LogPlaces> {
+fn log_places(slots: &Slots, participation: &Participation, roster: &Roster) -> BTreeMap<String, LogPlaces> {
     let mut all: BTreeMap<String, LogPlaces> = BTreeMap::new();
     for (slot, defined) in slots.all.iter().enumerate() {
         let Some(scale) = &defined.scale else { continue };
         let places = all.entry(scale.clone()).or_default();
-        for person in deeds.numbers(roster) {
-            let (given, logged) = (deeds.given(slot, person) > 0, deeds.logged(slot, person) > 0);
+        for person in participation.numbers(roster) {
+            let (given, logged) = (participation.given(slot, person) > 0, participation.logged(slot, person) > 0);
             places.logged += u64::from(logged);
             places.only_log += u64::from(logged && !given);
             places.only_table += u64::from(given && !logged);
@@ -168,7 +168,7 @@ impl Model {
     }
 
     /// The first findings of a rule, in the order of checks.csv.
-    pub fn shown<'m>(&'m self, rule: &'m str) -> impl Iterator<Item = &'m Finding> {
+    pub fn shown<'m>(&'m self, rule: &'m str) -> impl Iterator<Item = &'m ShownFinding> {
         let limit = usize::try_from(SHOWN).unwrap_or(usize::MAX);
         self.findings
             .iter()

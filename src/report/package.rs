@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::report::codebook::{Described, HEADER, Meaning, Type};
+use crate::report::codebook::{ColumnMeaning, Described, HEADER, Type};
 use crate::study::scale::{MissingCode, Study};
 
 const PROFILES: &str = "https://datapackage.org/profiles/2.0";
@@ -11,7 +11,7 @@ const PROFILES: &str = "https://datapackage.org/profiles/2.0";
 pub fn package(server: &str, study: &Study, tables: &[Described]) -> Value {
     let columns = HEADER.iter().map(|name| {
         let kind = if matches!(*name, "least" | "most") { Type::Number } else { Type::Text };
-        Meaning { name: (*name).to_owned(), kind, ..Meaning::default() }
+        ColumnMeaning { name: (*name).to_owned(), kind, ..ColumnMeaning::default() }
     });
     let codebook = Described {
         path: "codebook.csv".to_owned(),
@@ -53,7 +53,7 @@ fn resource(table: &Described) -> Value {
     })
 }
 
-fn field(column: &Meaning) -> Value {
+fn field(column: &ColumnMeaning) -> Value {
     let mut field = Map::new();
     field.insert("name".to_owned(), json!(column.name));
     field.insert("type".to_owned(), json!(column.kind.word()));
@@ -105,7 +105,7 @@ fn missing(codes: &[&MissingCode], kind: Type) -> Value {
     all.into_iter().map(|(value, label)| json!({"value": value, "label": label})).collect()
 }
 
-fn constraints(column: &Meaning) -> Map<String, Value> {
+fn constraints(column: &ColumnMeaning) -> Map<String, Value> {
     let mut all = Map::new();
     for (word, end) in [("minimum", column.least), ("maximum", column.most)] {
         if let Some(end) = end {
@@ -137,12 +137,12 @@ mod tests {
             since: None,
             until: until.and_then(|day| NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()),
         };
-        let column = Meaning {
+        let column = ColumnMeaning {
             name: "a".to_owned(),
             kind: Type::Number,
             least: Some(0.0),
             missing: vec![code("555", None), code("0", Some("2016-06-08")), code("none", None)],
-            ..Meaning::default()
+            ..ColumnMeaning::default()
         };
         assert_eq!(
             field(&column),

@@ -11,12 +11,12 @@ use rayon::prelude::*;
 use crate::disk::hashing::Hashing;
 use crate::report::accounts::{read_conditions, read_participants};
 use crate::report::findings::Findings;
-use crate::report::people::Deeds;
+use crate::report::participation::Participation;
 use crate::report::sink::{Redactor, Sink};
 use crate::report::sources::{Sources, Unreadable, definition, scale_name, unreadable};
-use crate::report::tally::{Pass, Setting, Tally};
-use crate::study::checks::Seen;
-use crate::study::checks::log::{Diary, Log};
+use crate::report::tally::{Setting, TableTally, Tally};
+use crate::study::checks::LastSeen;
+use crate::study::checks::log::{Log, TaskLogReader};
 use crate::study::checks::table::{Context, Examination, Examined};
 use crate::study::disclosure_control::Pseudonyms;
 use crate::study::roster::{Roster, is_own_table};
@@ -35,11 +35,11 @@ pub struct Everyone<'s> {
 }
 
 /// What the tables hold.
-pub struct Reading {
+pub struct TablesRead {
     /// By scale.
     pub tables: Vec<Tally>,
-    pub deeds: Deeds,
-    pub seen: Seen,
+    pub participation: Participation,
+    pub seen: LastSeen,
     /// In the order of the tables.
     pub findings: Vec<Findings>,
 }
@@ -74,7 +74,7 @@ impl<'s> Everyone<'s> {
         let log = others.iter().copied().find(|path| is(path, ScaleKind::Log, "TaskLog"));
         // Exact times of enrolment are in no report; without such a table the answers themselves are the secret.
         let secret = if people.is_empty() { &others } else { &people };
-        let pseudonyms = sources.discretion.pseudonyms.then(|| pseudonyms(secret)).transpose()?;
+        let pseudonyms = sources.disclosure.pseudonyms.then(|| pseudonyms(secret)).transpose()?;
         Ok(Self { roster, log, table: people.first().copied(), pseudonyms })
     }
 }
@@ -90,7 +90,7 @@ fn pseudonyms(secret: &[&PathBuf]) -> Result<Pseudonyms, Unreadable> {
 }
 
 /// One table, read to its end.
-struct Read<'r> {
+struct ReadTable<'r> {
     tally: Tally,
     examined: Examined<'r>,
     sink: Sink<'r>,
@@ -102,27 +102,27 @@ struct Read<'r> {
 ///
 /// # Errors
 /// The file that cannot be read or written, and why.
-pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Result<Reading, Unreadable> {
+pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Result<TablesRead, Unreadable> {
     let context = Context::new(sources.study, slots, &everyone.roster);
     // The largest first: TaskLog is as large as all others together, and nobody should wait for it at the end.
     let size = |path: &Path| path.metadata().map_or(0, |known| known.len());
     let mut paths: Vec<(String, &PathBuf)> = sources.combined.iter().map(|path| (scale_name(path), path)).collect();
     paths.sort_by_cached_key(|(scale, path)| (Reverse(size(path)), scale.clone()));
-    let deeds = Mutex::new(Deeds::default());
+    let participation = Mutex::new(Participation::default());
     let read = paths.par_iter().with_max_len(1).map(|(scale, path)| {
         let defined = definition(sources.study, path);
         let setting = Setting { scale, defined, slots, roster: &everyone.roster };
         let sink = Sink::new(&sources.folder.reports(), everyone.redactor(defined.map(|scale| scale.kind)));
-        let diary = everyone.log.is_some_and(|log| log == *path);
-        let (read, did) = table(path, setting, &context, sink, diary).map_err(unreadable(path))?;
+        let task_log = everyone.log.is_some_and(|log| log == *path);
+        let (read, did) = table(path, setting, &context, sink, task_log).map_err(unreadable(path))?;
         // The order of merging does not matter: sums, minima and maxima.
-        deeds.lock().unwrap_or_else(PoisonError::into_inner).merge(did, &everyone.roster);
+        participation.lock().unwrap_or_else(PoisonError::into_inner).merge(did, &everyone.roster);
         Ok(read)
     });
     let mut tables = read.collect::<Result<Vec<_>, Unreadable>>()?;
     let log = tables.iter_mut().find_map(|table| table.log.take()).unwrap_or_default();
-    let close = |table: Read<'_>| {
-        let Read { tally, examined, mut sink, .. } = table;
+    let close = |table: ReadTable<'_>| {
+        let ReadTable { tally, examined, mut sink, .. } = table;
         let seen = examined.finish(&log, &mut |finding| sink.add(finding));
         let path = sources.folder.reports();
         let findings = sink.done().map_err(unreadable(&path))?;
@@ -130,8 +130,8 @@ pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Re
     };
     let mut read = tables.into_par_iter().with_max_len(1).map(close).collect::<Result<Vec<_>, Unreadable>>()?;
     read.sort_by(|(one, ..), (other, ..)| one.scale.cmp(&other.scale));
-    let deeds = deeds.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut all = Reading { tables: Vec::new(), deeds, seen: Seen::default(), findings: Vec::new() };
+    let participation = participation.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut all = TablesRead { tables: Vec::new(), participation, seen: LastSeen::default(), findings: Vec::new() };
     for (tally, seen, findings) in read {
         all.tables.push(tally);
         all.seen.merge(&seen);
@@ -140,28 +140,28 @@ pub fn read(sources: &Sources<'_>, slots: &Slots, everyone: &Everyone<'_>) -> Re
     Ok(all)
 }
 
-/// Reads one table from end to end; keeps a diary of it if it is TaskLog.
+/// Reads one table from end to end; and what it logs if it is TaskLog.
 fn table<'r>(
     path: &Path,
     setting: Setting<'r>,
     context: &'r Context<'r>,
     mut sink: Sink<'r>,
     is_log: bool,
-) -> io::Result<(Read<'r>, Deeds)> {
+) -> io::Result<(ReadTable<'r>, Participation)> {
     let mut file = Hashing::new(File::open(path)?);
     let mut records = Records::new(&mut file)?;
     let columns = records.header().to_vec();
-    let mut pass = Pass::new(setting, &columns);
-    let mut diary = is_log.then(|| Diary::new(context.slots, &columns));
+    let mut pass = TableTally::new(setting, &columns);
+    let mut task_log = is_log.then(|| TaskLogReader::new(context.slots, &columns));
     let mut examination = Examination::new(context, setting.scale, columns.clone()).expecting(path.metadata()?.len());
     while let Some(record) = records.read()? {
         let stamp = examination.row(&record, &mut |finding| sink.add(finding));
         pass.row(&record, stamp);
-        if let (Some(diary), Some(stamp)) = (&mut diary, stamp) {
-            diary.row(&record, stamp);
+        if let (Some(task_log), Some(stamp)) = (&mut task_log, stamp) {
+            task_log.row(&record, stamp);
         }
     }
     let examined = examination.judge(&mut |finding| sink.add(finding));
-    let (tally, deeds) = pass.finish(file.hash());
-    Ok((Read { tally, examined, sink, log: diary.map(Diary::close) }, deeds))
+    let (tally, participation) = pass.finish(file.hash());
+    Ok((ReadTable { tally, examined, sink, log: task_log.map(TaskLogReader::close) }, participation))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::disk::atomic::Written;
-use crate::study::disclosure_control::Discretion;
+use crate::study::disclosure_control::DisclosureControl;
 use crate::table::file::TableWriter;
 
 /// Header and rows of one file.
@@ -22,8 +22,8 @@ impl Sheet {
     }
 
     /// Takes out counts that are too small to be told, and with each what could be computed from it: the figures in `with`.
-    pub fn discreet(mut self, discretion: Discretion, groups: &[Group]) -> Self {
-        if discretion.least_cell == 0 {
+    pub fn suppress_small(mut self, disclosure: DisclosureControl, groups: &[CountGroup]) -> Self {
+        if disclosure.least_cell == 0 {
             return self;
         }
         let at = |name: &str| self.header.iter().position(|header| *header == name);
@@ -32,7 +32,7 @@ impl Sheet {
             groups.iter().map(|group| (places(group.counts), places(group.with))).collect();
         for row in &mut self.rows {
             for (counts, with) in &groups {
-                let small = |place: &usize| row[*place].parse().is_ok_and(|count| discretion.hides(count));
+                let small = |place: &usize| row[*place].parse().is_ok_and(|count| disclosure.hides(count));
                 if !counts.iter().any(small) {
                     continue;
                 }
@@ -40,7 +40,7 @@ impl Sheet {
                 for place in counts {
                     if row[*place] != "0" && !row[*place].is_empty() {
                         let count = row[*place].parse().unwrap_or_default();
-                        row[*place] = if discretion.hides(count) { discretion.hidden() } else { HIDDEN.to_owned() };
+                        row[*place] = if disclosure.hides(count) { disclosure.hidden() } else { HIDDEN.to_owned() };
                     }
                 }
                 for place in with {
@@ -53,7 +53,7 @@ impl Sheet {
 }
 
 /// Counts that hide each other, and figures that are computed from them.
-pub struct Group {
+pub struct CountGroup {
     pub counts: &'static [&'static str],
     pub with: &'static [&'static str],
 }

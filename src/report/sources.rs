@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::pool::paths::ServerFolder;
-use crate::study::disclosure_control::Discretion;
+use crate::study::disclosure_control::DisclosureControl;
 use crate::study::name::ScaleName;
 use crate::study::people::Override;
 use crate::study::scale::{Scale, Study};
@@ -19,7 +19,7 @@ pub struct Sources<'s> {
     pub scored: Vec<PathBuf>,
     /// What the participants file says of accounts here.
     pub accounts: BTreeMap<&'s str, &'s Override>,
-    pub discretion: Discretion,
+    pub disclosure: DisclosureControl,
 }
 
 /// Which file could not be read, and why.

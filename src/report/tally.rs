@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::report::column::{ColumnCounter, ColumnStat, Regimes};
-use crate::report::people::Deeds;
-use crate::study::checks::stamp::Stamp;
+use crate::report::participation::Participation;
+use crate::study::checks::stamp::EntryStamp;
 use crate::study::each::Each;
 use crate::study::moment::{self, Moment};
 use crate::study::record::Record;
@@ -71,7 +71,7 @@ pub struct Setting<'s> {
 }
 
 /// Where the columns of interest stand.
-pub struct Places {
+pub struct TallyColumns {
     pub participant: Vec<usize>,
     pub session: Vec<usize>,
     pub tag: Vec<usize>,
@@ -81,7 +81,7 @@ pub struct Places {
     pub first_seen: Vec<usize>,
 }
 
-impl Places {
+impl TallyColumns {
     pub fn new(header: &[String]) -> Self {
         let of = |names: &[&str]| columns(header, names);
         Self {
@@ -112,33 +112,33 @@ fn kind(defined: Option<&Scale>, header: &[String]) -> ScaleKind {
 }
 
 /// A table while it is read, row by row.
-pub struct Pass<'s> {
+pub struct TableTally<'s> {
     setting: Setting<'s>,
-    at: Places,
+    at: TallyColumns,
     answers: Vec<(usize, ColumnCounter)>,
     regimes: Regimes,
     encrypted: bool,
     tally: Tally,
-    deeds: Deeds,
+    participation: Participation,
     /// The schedule has this scale somewhere.
     scheduled: bool,
     /// By label.
-    keys: Vec<Option<Key>>,
+    keys: Vec<Option<LabelPlace>>,
     people: Each<bool>,
     /// Days and raw files follow each other in most tables: the last of each, and how often in a row.
-    day: Run<i64>,
-    file: Run<Vec<u8>>,
+    day: Streak<i64>,
+    file: Streak<Vec<u8>>,
 }
 
 /// The same value several times in a row.
 #[derive(Default)]
-struct Run<T> {
+struct Streak<T> {
     value: T,
     times: u64,
 }
 
 /// One session, tag and task of a table.
-struct Key {
+struct LabelPlace {
     session: Option<usize>,
     slot: Option<usize>,
     task: Arc<str>,
@@ -146,19 +146,19 @@ struct Key {
     entries: Each<u8>,
 }
 
-impl Key {
-    fn log(&self, deeds: &mut Deeds, number: u32, moment: Option<i64>) {
+impl LabelPlace {
+    fn log(&self, participation: &mut Participation, number: u32, moment: Option<i64>) {
         if &*self.task == "SESSION_COMPLETE" {
             if let Some(session) = self.session {
-                *deeds.completed.at(session, number) = true;
+                *participation.completed.at(session, number) = true;
             }
             return;
         }
         if let Some(slot) = self.slot {
-            let count = deeds.logged.at(slot, number);
+            let count = participation.logged.at(slot, number);
             *count = count.saturating_add(1);
         }
-        let life = deeds.life.at(number);
+        let life = participation.life.at(number);
         let newer = moment.is_some_and(|moment| life.task.as_ref().is_none_or(|(last, _)| *last <= moment));
         if newer && !self.task.is_empty() {
             life.task = Some((moment.unwrap_or_default(), Arc::clone(&self.task)));
@@ -166,9 +166,9 @@ impl Key {
     }
 
     /// True when somebody answered here before.
-    fn answer(&mut self, deeds: &mut Deeds, number: u32) -> bool {
+    fn answer(&mut self, participation: &mut Participation, number: u32) -> bool {
         let count = match self.slot {
-            Some(slot) => deeds.given.at(slot, number),
+            Some(slot) => participation.given.at(slot, number),
             None => self.entries.at(number),
         };
         let before = *count > 0;
@@ -177,7 +177,7 @@ impl Key {
     }
 }
 
-impl<'s> Pass<'s> {
+impl<'s> TableTally<'s> {
     pub fn new(setting: Setting<'s>, header: &'s [String]) -> Self {
         let Setting { scale, defined, .. } = setting;
         let known = defined.filter(|scale| !scale.columns.is_empty());
@@ -189,7 +189,7 @@ impl<'s> Pass<'s> {
             ColumnCounter::new(name, known.and_then(|scale| scale.columns.iter().find(|column| column.name == name)))
         };
         let answers = header.iter().enumerate().filter(|(_, name)| is_answer(name));
-        let at = Places::new(header);
+        let at = TallyColumns::new(header);
         let encrypted = at.participant.iter().any(|place| header.get(*place).is_some_and(|name| name.ends_with("RSA")));
         Self {
             answers: answers.map(|(place, name)| (place, counter(name))).collect(),
@@ -212,26 +212,26 @@ impl<'s> Pass<'s> {
                 first_seen: BTreeMap::new(),
                 hash: blake3::Hash::from_bytes([0; 32]),
             },
-            deeds: Deeds::default(),
+            participation: Participation::default(),
             scheduled: setting.slots.has(scale),
             keys: Vec::new(),
             people: Each::default(),
-            day: Run::default(),
-            file: Run::default(),
+            day: Streak::default(),
+            file: Streak::default(),
             setting,
             at,
         }
     }
 
     /// Takes in the next row; older versions of an entry have no stamp.
-    pub fn row(&mut self, record: &Record<'_>, stamp: Option<Stamp>) {
+    pub fn row(&mut self, record: &Record<'_>, stamp: Option<EntryStamp>) {
         let file = record.filled(&self.at.first_seen);
         if self.file.times == 0 || self.file.value != file {
             self.file_ends();
             self.file.value.extend_from_slice(file);
         }
         self.file.times += 1;
-        let Some(Stamp { person, label, moment }) = stamp else {
+        let Some(EntryStamp { person, label, moment }) = stamp else {
             self.tally.superseded += 1;
             return;
         };
@@ -244,7 +244,7 @@ impl<'s> Pass<'s> {
             counter.add(record.get(*place).unwrap_or_default(), regime, self.setting.defined, &self.regimes);
         }
         if let Some(number) = person.or_else(|| self.who(record)) {
-            self.deed(record, label, number, moment.map(|moment| moment.millis));
+            self.count_person(record, label, number, moment.map(|moment| moment.millis));
         }
     }
 
@@ -284,7 +284,7 @@ impl<'s> Pass<'s> {
         let people_table = self.tally.kind == ScaleKind::Participants;
         let id = record.filled(if people_table { &self.at.id } else { &self.at.participant });
         if !id.is_empty() {
-            return Some(self.deeds.number(roster, &String::from_utf8_lossy(id)));
+            return Some(self.participation.number(roster, &String::from_utf8_lossy(id)));
         }
         let study = record.filled(&self.at.study);
         if self.tally.kind == ScaleKind::Log
@@ -301,11 +301,11 @@ impl<'s> Pass<'s> {
         None
     }
 
-    fn deed(&mut self, record: &Record<'_>, label: u32, number: u32, moment: Option<i64>) {
+    fn count_person(&mut self, record: &Record<'_>, label: u32, number: u32, moment: Option<i64>) {
         let seen = self.people.at(number);
         let new = !std::mem::replace(seen, true);
         self.tally.participants += u64::from(new);
-        let life = self.deeds.life.at(number);
+        let life = self.participation.life.at(number);
         life.last = life.last.max(moment);
         if self.tally.kind == ScaleKind::Participants {
             return;
@@ -320,13 +320,13 @@ impl<'s> Pass<'s> {
         }
         let Some(key) = &mut self.keys[place] else { return };
         if let Some(session) = key.session {
-            self.deeds.reach(number, session, moment);
+            self.participation.reach(number, session, moment);
         }
         match self.tally.kind {
-            ScaleKind::Log => key.log(&mut self.deeds, number, moment),
+            ScaleKind::Log => key.log(&mut self.participation, number, moment),
             ScaleKind::Questionnaire => {
-                let before = key.answer(&mut self.deeds, number);
-                let life = self.deeds.life.at(number);
+                let before = key.answer(&mut self.participation, number);
+                let life = self.participation.life.at(number);
                 life.entries += 1;
                 life.repeated += u32::from(before);
                 life.extra += u32::from(key.slot.is_none() && self.scheduled);
@@ -337,7 +337,7 @@ impl<'s> Pass<'s> {
     }
 
     /// Where a row's session, tag and, in a log, task belong.
-    fn key(&self, record: &Record<'_>) -> Key {
+    fn key(&self, record: &Record<'_>) -> LabelPlace {
         let log = self.tally.kind == ScaleKind::Log;
         let task = if log { record.filled(&self.at.task) } else { b"" };
         let cells = [record.filled(&self.at.session), record.filled(&self.at.tag), task];
@@ -348,17 +348,17 @@ impl<'s> Pass<'s> {
             Some(number) if log => slots.of_log(number, &task, &tag),
             _ => slots.of_entry(&self.tally.scale, &session, &tag),
         };
-        Key { session: number, slot, task: task.into(), entries: Each::default() }
+        LabelPlace { session: number, slot, task: task.into(), entries: Each::default() }
     }
 
     /// The numbers, with the hash of the table's file.
-    pub fn finish(mut self, hash: blake3::Hash) -> (Tally, Deeds) {
+    pub fn finish(mut self, hash: blake3::Hash) -> (Tally, Participation) {
         self.day_ends();
         self.file_ends();
         self.tally.hash = hash;
         for (_, counter) in self.answers {
             self.tally.columns.push(counter.finish(self.tally.entries, self.setting.defined, &self.regimes));
         }
-        (self.tally, self.deeds)
+        (self.tally, self.participation)
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustc_hash::FxHashSet;
 
 use crate::disk::hashing::Hashing;
-use crate::report::tally::Places;
+use crate::report::tally::TallyColumns;
 use crate::study::cell::decimal;
 use crate::study::labels::Labels;
 use crate::study::schedule::Slots;
@@ -38,7 +38,7 @@ pub struct Point {
 
 /// A scored table.
 #[derive(Debug, Clone)]
-pub struct Scored {
+pub struct ScoredTable {
     pub scale: String,
     pub rows: u64,
     pub trajectories: Vec<Trajectory>,
@@ -46,11 +46,11 @@ pub struct Scored {
 }
 
 /// Reads a scored table; answers of test accounts are left out.
-pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> io::Result<Scored> {
+pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> io::Result<ScoredTable> {
     let mut file = Hashing::new(File::open(path)?);
     let mut records = Records::new(&mut file)?;
     let header = records.header().to_vec();
-    let at = Places::new(&header);
+    let at = TallyColumns::new(&header);
     let scores: Vec<(usize, &str)> = header
         .iter()
         .enumerate()
@@ -96,7 +96,7 @@ pub fn read(path: &Path, scale: &str, slots: &Slots, test: &BTreeSet<&str>) -> i
             }
         })
         .collect();
-    Ok(Scored { scale: scale.to_owned(), rows, trajectories, hash: file.hash() })
+    Ok(ScoredTable { scale: scale.to_owned(), rows, trajectories, hash: file.hash() })
 }
 
 fn point(session: String, mut values: Vec<f64>) -> Point {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 /// What a report task says of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Discretion {
+pub struct DisclosureControl {
     /// Ids are replaced by names that hold for this state of the data only.
     pub pseudonyms: bool,
     /// Counts from 1 up to this, itself not included, are not told; 0 tells all.
     pub least_cell: u64,
 }
 
-impl Discretion {
+impl DisclosureControl {
     pub fn hides(self, count: u64) -> bool {
         count > 0 && count < self.least_cell
     }
@@ -79,8 +79,8 @@ mod tests {
 
     #[test]
     fn none_is_told_and_few_are_not() {
-        let discretion = Discretion { least_cell: 5, ..Discretion::default() };
-        assert_eq!([0, 1, 4, 5].map(|count| discretion.count(count)), ["0", "<5", "<5", "5"]);
-        assert_eq!(Discretion::default().count(1), "1");
+        let disclosure = DisclosureControl { least_cell: 5, ..DisclosureControl::default() };
+        assert_eq!([0, 1, 4, 5].map(|count| disclosure.count(count)), ["0", "<5", "<5", "5"]);
+        assert_eq!(DisclosureControl::default().count(1), "1");
     }
 }

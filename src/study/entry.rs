@@ -132,7 +132,7 @@ impl<'de> Visitor<'de> for HeadVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(FieldKey(key)) = map.next_key()? {
             map.next_value_seed(HeadValue { key, head: &mut self })?;
         }
         Ok(())
@@ -182,7 +182,7 @@ impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for FieldsVisitor<F> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(FieldKey(key)) = map.next_key()? {
             self.0(key, map.next_value::<&RawValue>()?.get());
         }
         Ok(())
@@ -192,7 +192,7 @@ impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for FieldsVisitor<F> {
 /// A key, borrowed unless something in it is escaped.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
+struct FieldKey<'k>(#[serde(borrow)] Cow<'k, str>);
 
 /// Any value; an integer is the id.
 struct Whole(Option<i64>);
@@ -253,11 +253,11 @@ pub const LONGEST: usize = 64 << 20;
 /// The entries of an array, in order.
 pub struct Entries<R> {
     window: Window<R>,
-    state: State,
+    state: ScanState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ScanState {
     Start,
     /// After `[`.
     First,
@@ -268,7 +268,7 @@ enum State {
 
 impl<R: Read> Entries<R> {
     pub fn new(reader: R) -> Self {
-        Self { window: Window::new(reader, CHUNK), state: State::Start }
+        Self { window: Window::new(reader, CHUNK), state: ScanState::Start }
     }
 
     /// How many bytes were used so far.
@@ -279,14 +279,14 @@ impl<R: Read> Entries<R> {
     /// The next entry; `None` at the end, and after what is broken.
     #[allow(clippy::should_implement_trait)] // the entry borrows the window, which an Iterator cannot say
     pub fn next(&mut self) -> Option<Result<Entry<'_>, Broken>> {
-        if self.state == State::Done {
+        if self.state == ScanState::Done {
             return None;
         }
         match self.advance() {
             Ok(None) => None,
             Ok(Some((length, id))) => Some(Ok(Entry { bytes: self.window.take(length), id })),
             Err(broken) => {
-                self.state = State::Done;
+                self.state = ScanState::Done;
                 Some(Err(broken))
             }
         }
@@ -303,7 +303,7 @@ impl<R: Read> Entries<R> {
 
     /// Length and id of the next entry, which begins at the first unused byte.
     fn advance(&mut self) -> Result<Option<(usize, Option<i64>)>, Broken> {
-        if self.state == State::Start {
+        if self.state == ScanState::Start {
             match self.peek()? {
                 Some(b'[') => self.window.skip(1),
                 Some(b'{' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n') => {
@@ -312,14 +312,14 @@ impl<R: Read> Entries<R> {
                 Some(_) => return Err(Broken::NotJson),
                 None => return Err(Broken::Truncated { at: self.offset() }),
             }
-            self.state = State::First;
+            self.state = ScanState::First;
         }
         let mut byte = self.peek()?;
         if byte == Some(b']') {
             self.window.skip(1);
             return self.nothing_after().map(|()| None);
         }
-        if self.state == State::Between {
+        if self.state == ScanState::Between {
             if byte == Some(b',') {
                 self.window.skip(1);
                 byte = self.peek()?;
@@ -335,7 +335,7 @@ impl<R: Read> Entries<R> {
     }
 
     fn nothing_after(&mut self) -> Result<(), Broken> {
-        self.state = State::Done;
+        self.state = ScanState::Done;
         match self.peek()? {
             None => Ok(()),
             Some(_) => Err(self.shape("something stands after the array")),
@@ -348,7 +348,7 @@ impl<R: Read> Entries<R> {
             let length = bytes.len();
             match fast_scan::plain(bytes).map_or_else(|| first(bytes), Ok) {
                 Ok(found) => {
-                    self.state = State::Between;
+                    self.state = ScanState::Between;
                     return Ok(found);
                 }
                 Err(error) if !is_unfinished(&error, bytes) => {

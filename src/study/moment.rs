@@ -7,7 +7,7 @@ const SERVER_OFFSET: i32 = -5 * 3600;
 
 /// A moment, with the offset it was written in.
 pub fn parse(text: &str) -> Option<DateTime<FixedOffset>> {
-    if let Some((seconds, offset)) = usual(text.as_bytes(), &mut Day::default()) {
+    if let Some((seconds, offset)) = usual(text.as_bytes(), &mut CachedDay::default()) {
         let moment = DateTime::from_timestamp(seconds, 0)?;
         return Some(moment.with_timezone(&FixedOffset::east_opt(offset)?));
     }
@@ -33,7 +33,7 @@ impl Moment {
         Moments::default().read(text)
     }
 
-    fn parse(text: &[u8], day: &mut Day) -> Option<Self> {
+    fn parse(text: &[u8], day: &mut CachedDay) -> Option<Self> {
         if let Some((seconds, offset)) = usual(text, day) {
             return Some(Self { millis: seconds * 1000, offset });
         }
@@ -58,7 +58,7 @@ impl Moment {
 
 /// The dates of a table, one after the other.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Moments(Day);
+pub struct Moments(CachedDay);
 
 impl Moments {
     pub fn read(&mut self, text: &[u8]) -> Option<Moment> {
@@ -71,7 +71,7 @@ const WEEKDAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
 
 /// The form that nearly all entries have, `Tue, 25 Aug 2015 08:54:35 -0500`, in seconds since 1970 and seconds of
 /// offset. Dates are parsed for every row of every table, so this is fifteen times faster than the general way.
-fn usual(text: &[u8], day: &mut Day) -> Option<(i64, i32)> {
+fn usual(text: &[u8], day: &mut CachedDay) -> Option<(i64, i32)> {
     // A day of the month may have one digit.
     let at = if *text.get(6)? == b' ' { 6 } else { 7 };
     let (date, clock) = text.split_at_checked(at + 9)?;
@@ -99,14 +99,14 @@ fn usual(text: &[u8], day: &mut Day) -> Option<(i64, i32)> {
 
 /// The last day that was read: entries follow each other, and most are of the same day as the one before.
 #[derive(Debug, Clone, Copy, Default)]
-struct Day {
+struct CachedDay {
     text: [u8; 16],
     length: usize,
     /// Since 1970.
     days: i64,
 }
 
-impl Day {
+impl CachedDay {
     /// `Tue, 25 Aug 2015` in days since 1970.
     fn read(&mut self, date: &[u8]) -> Option<i64> {
         if self.length == 0 || self.text[..self.length] != *date {
@@ -198,7 +198,7 @@ mod tests {
             let moment = DateTime::from_timestamp(seconds, 0).unwrap().with_timezone(&zone);
             let text = moment.to_rfc2822();
             prop_assert_eq!(parse(&text), Some(moment));
-            prop_assert_eq!(usual(text.as_bytes(), &mut Day::default()).map(|(seconds, _)| seconds), Some(seconds));
+            prop_assert_eq!(usual(text.as_bytes(), &mut CachedDay::default()).map(|(seconds, _)| seconds), Some(seconds));
             prop_assert_eq!(millis(&text), Some(seconds * 1000));
             let read = Moment::read(text.as_bytes()).unwrap();
             prop_assert_eq!((read.with_offset(), read.date()), (Some(moment), moment.date_naive()));
@@ -206,7 +206,7 @@ mod tests {
 
         #[test]
         fn what_is_no_date_is_none(text in "[A-Z][a-z]{2}, [0-3]?[0-9] [A-Z][a-z]{2} [0-9]{4} [0-2][0-9]:[0-6][0-9]:[0-6][0-9] [+-][0-9]{4}") {
-            if let Some((seconds, _)) = usual(text.as_bytes(), &mut Day::default()) {
+            if let Some((seconds, _)) = usual(text.as_bytes(), &mut CachedDay::default()) {
                 prop_assert_eq!(parse_any(&text).map(|moment| moment.timestamp()), Some(seconds));
             }
         }

@@ -44,19 +44,19 @@ pub struct Roster {
     pub people: Vec<Person>,
     /// False without a participants' table: nobody is an orphan then.
     pub found: bool,
-    by_id: Index,
-    by_study: Index,
+    by_id: IdIndex,
+    by_study: IdIndex,
 }
 
 /// Numbers by id. Every row of every table asks for one, and nearly all ids are small numbers themselves.
 #[derive(Debug, Clone, Default)]
-struct Index {
+struct IdIndex {
     /// By the id, plus one; 0 for none.
     small: Vec<u32>,
     others: FxHashMap<Vec<u8>, u32>,
 }
 
-impl Index {
+impl IdIndex {
     /// Ids below this are found by their place.
     const SMALL: usize = 1 << 20;
 
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn ids_are_known_by_their_text_whatever_it_is() {
-        let mut index = Index::default();
+        let mut index = IdIndex::default();
         let ids = ["0", "7", "07", "1048575", "1048576", "9999999", "99999999999", "-1", "", "7 ", "+7", "a7"];
         for (number, id) in (0..).zip(ids) {
             assert_eq!(index.get(id.as_bytes()), None, "{id}");

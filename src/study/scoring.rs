@@ -8,7 +8,7 @@ use crate::study::scale::{Column, ColumnKind, Method, MissingCode, MissingMeanin
 
 /// What a cell says.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Answer {
+pub enum CellAnswer {
     Empty,
     /// A declared code for "no answer".
     Missing(MissingMeaning),
@@ -20,11 +20,11 @@ pub enum Answer {
 }
 
 /// Reads a cell of a column as its definition says it was on that day.
-pub fn answer(scale: &Scale, column: &str, cell: &str, date: Option<NaiveDate>) -> Answer {
+pub fn answer(scale: &Scale, column: &str, cell: &str, date: Option<NaiveDate>) -> CellAnswer {
     match scale.column(column) {
         Some(column) => Judge::new(column).judge(cell.as_bytes(), || date),
-        None if cell.is_empty() => Answer::Empty,
-        None => Answer::Text,
+        None if cell.is_empty() => CellAnswer::Empty,
+        None => CellAnswer::Text,
     }
 }
 
@@ -36,7 +36,7 @@ pub struct Judge {
     /// True when some code held for a time only.
     dated: bool,
     /// Most answers are one digit: what each of them says, where that is the same on all days.
-    digits: Option<[Answer; 10]>,
+    digits: Option<[CellAnswer; 10]>,
 }
 
 impl Judge {
@@ -51,40 +51,40 @@ impl Judge {
     }
 
     /// What a cell says; the day is asked for only where a code depends on it.
-    pub fn judge(&self, cell: &[u8], date: impl FnOnce() -> Option<NaiveDate>) -> Answer {
+    pub fn judge(&self, cell: &[u8], date: impl FnOnce() -> Option<NaiveDate>) -> CellAnswer {
         match (cell, &self.digits) {
-            ([], _) => Answer::Empty,
+            ([], _) => CellAnswer::Empty,
             ([digit @ b'0'..=b'9'], Some(answers)) => answers[usize::from(digit - b'0')],
             _ => self.look(cell, date),
         }
     }
 
-    fn look(&self, cell: &[u8], date: impl FnOnce() -> Option<NaiveDate>) -> Answer {
+    fn look(&self, cell: &[u8], date: impl FnOnce() -> Option<NaiveDate>) -> CellAnswer {
         let number = number(cell);
         let mut known =
             self.codes.iter().filter(|(code, value)| same(number, *value) || code.code.as_bytes() == cell).peekable();
         if known.peek().is_some() {
             let day = if self.dated { date() } else { None };
             if let Some((code, _)) = known.find(|(code, _)| code.holds_on(day)) {
-                return Answer::Missing(code.meaning);
+                return CellAnswer::Missing(code.meaning);
             }
         }
         match (&self.kind, number) {
             (ColumnKind::Number { least, most }, Some(number)) => {
                 let within = least.is_none_or(|least| least <= number) && most.is_none_or(|most| number <= most);
-                if within { Answer::Number(number) } else { Answer::OutOfRange }
+                if within { CellAnswer::Number(number) } else { CellAnswer::OutOfRange }
             }
-            (ColumnKind::Number { .. }, None) => Answer::OutOfRange,
-            (ColumnKind::Choice(values), _) if values.is_empty() => Answer::Text,
+            (ColumnKind::Number { .. }, None) => CellAnswer::OutOfRange,
+            (ColumnKind::Choice(values), _) if values.is_empty() => CellAnswer::Text,
             (ColumnKind::Choice(values), number) => {
                 let fits = |value: &String| value.as_bytes() == cell || same(number, value.parse().ok());
                 match (values.iter().any(fits), number) {
-                    (true, Some(number)) => Answer::Number(number),
-                    (true, None) => Answer::Text,
-                    (false, _) => Answer::OutOfRange,
+                    (true, Some(number)) => CellAnswer::Number(number),
+                    (true, None) => CellAnswer::Text,
+                    (false, _) => CellAnswer::OutOfRange,
                 }
             }
-            _ => Answer::Text,
+            _ => CellAnswer::Text,
         }
     }
 }
@@ -105,7 +105,7 @@ fn same(a: Option<f64>, b: Option<f64>) -> bool {
 
 /// A score and how many items it rests on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scored {
+pub struct ScoreValue {
     /// `None` below the rule's least number of answers.
     pub value: Option<f64>,
     pub valid: usize,
@@ -122,13 +122,13 @@ pub struct Scorer {
 #[derive(Debug, Clone)]
 struct Ready {
     rule: ScoreRule,
-    items: Vec<Item>,
-    over: Vec<Item>,
+    items: Vec<ScoredItem>,
+    over: Vec<ScoredItem>,
     of: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
-struct Item {
+struct ScoredItem {
     judge: usize,
     /// least + most, of an item that counts from the other end.
     mirror: Option<f64>,
@@ -151,7 +151,7 @@ impl Scorer {
                     scorer.judges.len() - 1
                 });
                 let mirror = rule.reverse.contains(name).then(|| mirror(&column)).flatten();
-                Item { judge, mirror, impute: rule.impute.get(name).copied() }
+                ScoredItem { judge, mirror, impute: rule.impute.get(name).copied() }
             };
             let (items, over) =
                 (rule.items.iter().map(&mut ready).collect(), rule.over.iter().map(&mut ready).collect());
@@ -174,13 +174,18 @@ impl Scorer {
     }
 
     /// Scores of all rules, by their number in [`Scorer::wanted`]; `cell` gives the text of a column.
-    pub fn score<'c>(&self, cell: impl Fn(usize) -> &'c [u8], date: impl Fn() -> Option<NaiveDate>, made: &mut Made) {
+    pub fn score<'c>(
+        &self,
+        cell: impl Fn(usize) -> &'c [u8],
+        date: impl Fn() -> Option<NaiveDate>,
+        made: &mut EntryScores,
+    ) {
         made.answers.clear();
         made.answers.extend(self.judges.iter().map(|(at, judge)| {
             let cell = at.map(&cell).unwrap_or_default();
             let answer = judge.judge(cell, &date);
             // Only codes and strays need their number beside the answer.
-            let raw = matches!(answer, Answer::Missing(_) | Answer::OutOfRange).then(|| number(cell)).flatten();
+            let raw = matches!(answer, CellAnswer::Missing(_) | CellAnswer::OutOfRange).then(|| number(cell)).flatten();
             (answer, raw)
         }));
         made.scores.clear();
@@ -193,9 +198,9 @@ impl Scorer {
 
 /// What was made of one entry; used again for the next one.
 #[derive(Debug, Default)]
-pub struct Made {
-    answers: Vec<(Answer, Option<f64>)>,
-    pub scores: Vec<Scored>,
+pub struct EntryScores {
+    answers: Vec<(CellAnswer, Option<f64>)>,
+    pub scores: Vec<ScoreValue>,
 }
 
 /// Appends a score as the tables write it: the shortest digits that are read as the same number.
@@ -229,26 +234,26 @@ fn needed(scale: &Scale) -> Vec<&ScoreRule> {
 
 /// Sum and number of a group's answers.
 #[derive(Clone, Copy, Default)]
-struct Group {
+struct ItemSum {
     sum: f64,
     counted: usize,
     valid: usize,
 }
 
-impl Group {
+impl ItemSum {
     fn mean(self) -> Option<f64> {
         (self.counted > 0).then(|| self.sum / self.counted as f64)
     }
 }
 
 impl Ready {
-    fn group(&self, items: &[Item], answers: &[(Answer, Option<f64>)]) -> Group {
-        let mut group = Group::default();
+    fn group(&self, items: &[ScoredItem], answers: &[(CellAnswer, Option<f64>)]) -> ItemSum {
+        let mut group = ItemSum::default();
         for item in items {
             let (answer, raw) = answers[item.judge];
             let left_in = raw.filter(|raw| self.rule.counted.iter().any(|code| same(Some(*code), Some(*raw))));
             let value = match (answer, left_in) {
-                (Answer::Number(number), _) | (_, Some(number)) => {
+                (CellAnswer::Number(number), _) | (_, Some(number)) => {
                     group.valid += 1;
                     Some(self.recoded(item.mirror.map_or(number, |mirror| mirror - number)))
                 }
@@ -266,9 +271,9 @@ impl Ready {
         self.rule.recode.iter().find(|(from, _)| same(Some(*from), Some(value))).map_or(value, |(_, to)| *to)
     }
 
-    fn score(&self, answers: &[(Answer, Option<f64>)], done: &[Scored]) -> Scored {
+    fn score(&self, answers: &[(CellAnswer, Option<f64>)], done: &[ScoreValue]) -> ScoreValue {
         let (upper, lower) = (self.group(&self.items, answers), self.group(&self.over, answers));
-        let others: Vec<Scored> = self.of.iter().filter_map(|at| done.get(*at).copied()).collect();
+        let others: Vec<ScoreValue> = self.of.iter().filter_map(|at| done.get(*at).copied()).collect();
         let valid = upper.valid + lower.valid + others.iter().map(|scored| scored.valid).sum::<usize>();
         let pair = |combine: fn(f64, f64) -> f64| Some(combine(upper.mean()?, lower.mean()?));
         let first = others.first().and_then(|scored| scored.value);
@@ -291,7 +296,10 @@ impl Ready {
             Method::Above => first.map(|value| cut(value > self.rule.threshold)),
             Method::Below => first.map(|value| cut(value < self.rule.threshold)),
         };
-        Scored { value: value.filter(|_| valid >= self.rule.min_valid).map(|value| value * self.rule.factor), valid }
+        ScoreValue {
+            value: value.filter(|_| valid >= self.rule.min_valid).map(|value| value * self.rule.factor),
+            valid,
+        }
     }
 }
 

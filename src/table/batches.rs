@@ -21,14 +21,14 @@ pub struct Table {
 
 /// Some rows that follow each other.
 #[derive(Default)]
-pub struct Batch {
+pub struct RowBatch {
     /// The number of the first one.
     pub first: u64,
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
-impl Batch {
+impl RowBatch {
     /// The rows, without their line ends.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
@@ -66,13 +66,13 @@ impl Table {
     }
 
     /// The next rows; none at the end.
-    pub fn batch(&mut self) -> io::Result<Option<Batch>> {
+    pub fn batch(&mut self) -> io::Result<Option<RowBatch>> {
         self.take(usize::MAX)
     }
 
     /// The next rows, at most so many.
-    pub fn take(&mut self, most: usize) -> io::Result<Option<Batch>> {
-        let mut batch = Batch { first: self.next, ..Batch::default() };
+    pub fn take(&mut self, most: usize) -> io::Result<Option<RowBatch>> {
+        let mut batch = RowBatch { first: self.next, ..RowBatch::default() };
         while batch.ends.len() < most && (batch.bytes.len() < BATCH || most < usize::MAX) {
             let Some((_, row)) = self.rows.next_row()? else { break };
             batch.bytes.extend_from_slice(row);

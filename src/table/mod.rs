@@ -4,3 +4,4 @@ pub mod batches;
 pub mod file;
 pub mod records;
 pub mod rows;
+pub mod selection;

@@ -70,9 +70,9 @@ mod tests {
     }
 
     /// Gives its bytes in pieces: rows lie across the ends of buffers.
-    struct Pieces<'b>(&'b [u8], usize);
+    struct InPieces<'b>(&'b [u8], usize);
 
-    impl Read for Pieces<'_> {
+    impl Read for InPieces<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let size = self.1.min(buffer.len());
             let (piece, rest) = self.0.split_at(size.min(self.0.len()));
@@ -93,7 +93,7 @@ mod tests {
             let rows = cells.chunks_exact(width).map(|row| row.iter().map(|cell| cell.clone().into_bytes()).collect());
             let rows: Vec<Vec<Vec<u8>>> = std::iter::once(header).chain(rows).collect();
             let text = written(&rows);
-            let mut records = Records::new(Pieces(&text, piece)).unwrap();
+            let mut records = Records::new(InPieces(&text, piece)).unwrap();
             let mut read = Vec::new();
             while let Some(record) = records.read().unwrap() {
                 let row: Vec<Vec<u8>> = (0..width).map(|at| record.get(at).unwrap().to_vec()).collect();

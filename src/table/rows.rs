@@ -24,7 +24,7 @@ pub struct Rows<R> {
 
 /// Where a row lies, without its line end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct RowPlace {
     pub offset: u64,
     pub length: usize,
 }
@@ -48,13 +48,13 @@ impl<R: Read> Rows<R> {
     }
 
     /// The next row that is not empty.
-    pub fn next_row(&mut self) -> io::Result<Option<(Place, &[u8])>> {
+    pub fn next_row(&mut self) -> io::Result<Option<(RowPlace, &[u8])>> {
         while self.start < self.end || !self.done {
             let Some(length) = row_end(&self.buffer[self.start..self.end], self.done) else {
                 self.fill()?;
                 continue;
             };
-            let (start, place) = (self.start, Place { offset: self.base + self.start as u64, length });
+            let (start, place) = (self.start, RowPlace { offset: self.base + self.start as u64, length });
             self.start = (start + length + 1).min(self.end);
             if length > 0 {
                 return Ok(Some((place, &self.buffer[start..start + length])));

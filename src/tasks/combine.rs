@@ -1,6 +1,6 @@
 //! Combine: all days of a scale in one table, every version of an entry kept, exact repeats removed.
 
-mod closed;
+mod closed_participants;
 mod entries;
 mod lines;
 
@@ -16,18 +16,18 @@ use crate::config::servers::{Servers, study_of};
 use crate::counts::{Count, Counts};
 use crate::disk::atomic::Written;
 use crate::disk::atomic::{self, AtomicFile, SHARED};
+use crate::disk::sorting::Merge;
 use crate::failure::{Failure, FailureKind};
 use crate::pool::paths::{ServerFolder, table_name};
-use crate::pool::sorting::Merge;
 use crate::study::checks::cells::RowRules;
 use crate::study::name::{ScaleName, ServerName};
 use crate::study::people::{Correction, Corrections, corrections};
 use crate::study::scale::{Scale, Studies, Study, digest};
 use crate::table::rows::put;
 use crate::task::{Axes, Declaration, Done, Facts, Output, Task, Warning, Work};
-use crate::tasks::combine::closed::Closed;
-use crate::tasks::combine::entries::{FirstSeen, Placed, Reading, Source, place, union};
-use crate::tasks::combine::lines::{Lines, Made};
+use crate::tasks::combine::closed_participants::ClosedParticipants;
+use crate::tasks::combine::entries::{ActiveTable, ActiveTables, CombinedRow, FirstSeen, place, union};
+use crate::tasks::combine::lines::{CombinedLines, MadeLines};
 
 /// Columns that combine adds.
 pub const ADDED: [&str; 4] = ["_first_seen", "_n_same_id", "_current", "_flags"];
@@ -46,13 +46,13 @@ pub fn definition<'s>(
 }
 
 /// The combining of all servers' scales.
-pub struct Combine {
+pub struct CombineTask {
     servers: Arc<Servers>,
     studies: Arc<Studies>,
     corrections: Arc<Corrections>,
 }
 
-impl Combine {
+impl CombineTask {
     pub fn new(project: &Project) -> Self {
         Self {
             servers: Arc::clone(&project.servers),
@@ -81,7 +81,7 @@ impl Combine {
     }
 }
 
-impl Task for Combine {
+impl Task for CombineTask {
     fn revision(&self) -> u32 {
         3
     }
@@ -112,7 +112,8 @@ impl Task for Combine {
         let mut mended: HashMap<i64, Vec<&Correction>> = HashMap::new();
         mended.extend(corrections(&self.corrections, name, scale));
         let alike = sources.iter().all(|source| source.header == sources[0].header);
-        let reading = Reading { sources: &sources, folder: &folder, corrections: &mended, alike, cancel: work.cancel };
+        let reading =
+            ActiveTables { sources: &sources, folder: &folder, corrections: &mended, alike, cancel: work.cancel };
         let pool = self.servers.get(name).map(|server| ServerFolder::new(&server.path));
         let spilled = |error: std::io::Error| Failure::write(&folder, &error);
         let (entries, seen) =
@@ -123,14 +124,14 @@ impl Task for Combine {
         let none = Study::default();
         let study = self.study(name).unwrap_or(&none);
         let rules = RowRules::new(study, scale.as_str(), study.scales.get(scale), &header);
-        let lines = Lines {
+        let lines = CombinedLines {
             places: sources.iter().map(|source| source.places(&header)).collect(),
             sources: &sources,
             header: &header,
             rules: &rules,
             raw_files: &seen.files,
             corrections: &mended,
-            closed: &Closed::read(work, &header)?,
+            closed: &ClosedParticipants::read(work, &header)?,
         };
         let mut counts = Counts::default();
         if repeats > 0 {
@@ -144,7 +145,7 @@ impl Task for Combine {
 }
 
 /// The active tables by their day: names of the first generation do not sort by it.
-fn sources(work: &Work<'_>) -> Result<Vec<Source>, Failure> {
+fn sources(work: &Work<'_>) -> Result<Vec<ActiveTable>, Failure> {
     let mut paths: Vec<PathBuf> = work.inputs_in("active_data").filter(|path| path.exists()).collect();
     let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let day = |path: &PathBuf| {
@@ -156,7 +157,7 @@ fn sources(work: &Work<'_>) -> Result<Vec<Source>, Failure> {
     let adopted = adopted(work);
     let open = |path: PathBuf| {
         let adopted = adopted.contains(&name(&path));
-        Source::open(path, adopted)
+        ActiveTable::open(path, adopted)
     };
     paths.into_par_iter().map(open).collect()
 }
@@ -201,8 +202,8 @@ impl Told {
 /// Writes the table; while some batches are written, the next ones are made.
 fn write(
     path: &Path,
-    lines: &Lines<'_>,
-    mut rows: Merge<Placed>,
+    lines: &CombinedLines<'_>,
+    mut rows: Merge<CombinedRow>,
     work: &Work<'_>,
     counts: &mut Counts,
     told: &mut Told,
@@ -218,7 +219,7 @@ fn write(
     }
     head.push(b'\n');
     file.write_all(&head).map_err(failed)?;
-    let mut made: Vec<Made> = Vec::new();
+    let mut made: Vec<MadeLines> = Vec::new();
     let mut next = batches(&mut rows).map_err(failed)?;
     loop {
         work.cancel.check()?;
@@ -227,7 +228,7 @@ fn write(
                 made.iter().try_for_each(|made| file.write_all(&made.bytes))?;
                 batches(&mut rows)
             },
-            || next.par_iter().map(|batch| lines.make(batch)).collect::<Result<Vec<Made>, Failure>>(),
+            || next.par_iter().map(|batch| lines.make(batch)).collect::<Result<Vec<MadeLines>, Failure>>(),
         );
         for made in made {
             counts.add(Count::RowsOut, made.rows);
@@ -242,7 +243,7 @@ fn write(
 }
 
 /// So many batches as are made at once.
-fn batches(rows: &mut Merge<Placed>) -> std::io::Result<Vec<Vec<Placed>>> {
+fn batches(rows: &mut Merge<CombinedRow>) -> std::io::Result<Vec<Vec<CombinedRow>>> {
     let mut all = Vec::new();
     for _ in 0..rayon::current_num_threads() * 2 {
         let batch = batch(rows)?;
@@ -253,7 +254,7 @@ fn batches(rows: &mut Merge<Placed>) -> std::io::Result<Vec<Vec<Placed>>> {
     Ok(all)
 }
 
-fn batch(rows: &mut Merge<Placed>) -> std::io::Result<Vec<Placed>> {
+fn batch(rows: &mut Merge<CombinedRow>) -> std::io::Result<Vec<CombinedRow>> {
     let (mut batch, mut bytes) = (Vec::new(), 0);
     while batch.len() < BATCH.0 && bytes < BATCH.1 {
         let Some(row) = rows.take()? else { break };

@@ -27,13 +27,13 @@ const KEPT_BYTES: u64 = 64 << 10;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// One `command = [...]`.
-pub struct Command {
+pub struct CommandTask {
     spec: CommandSpec,
     /// The pool as `{pool}` writes it.
     pool: String,
 }
 
-impl Command {
+impl CommandTask {
     pub fn new(project: &Project, spec: CommandSpec) -> Self {
         let root = &project.pipeline.root;
         let pool = project.pool();
@@ -220,7 +220,7 @@ impl Drop for Temporary {
     }
 }
 
-impl Task for Command {
+impl Task for CommandTask {
     fn revision(&self) -> u32 {
         1
     }

@@ -17,14 +17,14 @@ use crate::config::secret;
 use crate::config::servers::{Server, Servers};
 use crate::failure::{Failure, FailureKind};
 use crate::keys::file::inspect;
-use crate::keys::ring::{Key, Keyring};
+use crate::keys::ring::{Keyring, RingKey};
 use crate::pool::paths::ServerFolder;
 use crate::study::name::ServerName;
 use crate::task::{Axes, Declaration, Done, Facts, Output, Task, Work};
-use crate::tasks::decode::day::Day;
+use crate::tasks::decode::day::DayDecoding;
 
 /// The decoding of all servers' days.
-pub struct Decode {
+pub struct DecodeTask {
     servers: Arc<Servers>,
     keys: BTreeMap<ServerName, ServerKeys>,
 }
@@ -40,13 +40,13 @@ struct ServerKeys {
 ///
 /// # Errors
 /// When it is missing, open to others, or no key that can be used.
-pub fn unlock(path: &Path, passphrase: Option<&SecretString>) -> Result<Key, Failure> {
+pub fn unlock(path: &Path, passphrase: Option<&SecretString>) -> Result<RingKey, Failure> {
     let bytes = inspect(path)?;
-    let mut read = Key::read(&bytes, passphrase.map(ExposeSecret::expose_secret));
+    let mut read = RingKey::read(&bytes, passphrase.map(ExposeSecret::expose_secret));
     if read.as_ref().is_err_and(|bad| bad.locked)
         && let Some(typed) = secret::ask(&format!("passphrase of {}", path.display()))
     {
-        read = Key::read(&bytes, Some(typed.expose_secret()));
+        read = RingKey::read(&bytes, Some(typed.expose_secret()));
     }
     read.map_err(|bad| {
         Failure::new(FailureKind::Key, format!("the private key {} {}", path.display(), bad.what)).advise(bad.advice)
@@ -71,14 +71,14 @@ impl ServerKeys {
     }
 }
 
-impl Decode {
+impl DecodeTask {
     pub fn new(project: &Project) -> Self {
         let keys = project.servers.iter().map(|(name, server)| (name.clone(), ServerKeys::new(server))).collect();
         Self { servers: Arc::clone(&project.servers), keys }
     }
 }
 
-impl Task for Decode {
+impl Task for DecodeTask {
     fn revision(&self) -> u32 {
         3
     }
@@ -117,7 +117,7 @@ impl Task for Decode {
             return Err(Failure::new(FailureKind::Internal, "a decoding without server"));
         };
         let folder = ServerFolder::new(&server.path);
-        let day = Day { work, ring: keys.ring(server)?, folder: &folder, date_style: &server.date_style };
+        let day = DayDecoding { work, ring: keys.ring(server)?, folder: &folder, date_style: &server.date_style };
         day.decode()
     }
 }

@@ -4,7 +4,6 @@ pub mod combine;
 pub mod command;
 pub mod decode;
 pub mod export;
-pub mod kept;
 pub mod report;
 pub mod score;
 pub mod wide;
@@ -18,27 +17,27 @@ use crate::task::{Axes, Declaration, Done, Facts, Task, TaskSet, Work};
 
 /// Makes the tasks of a project's pipeline.
 pub fn of(project: &Project) -> TaskSet {
-    let exporter = Arc::new(export::Export::new(project));
+    let exporter = Arc::new(export::ExportTask::new(project));
     let all = project.pipeline.tasks.iter().map(|spec| make(project, spec, &exporter)).collect();
     TaskSet { all, lister: exporter }
 }
 
-fn make(project: &Project, spec: &TaskSpec, exporter: &Arc<export::Export>) -> Box<dyn Task> {
+fn make(project: &Project, spec: &TaskSpec, exporter: &Arc<export::ExportTask>) -> Box<dyn Task> {
     match &spec.action {
-        Action::Export => Box::new(Shared(Arc::clone(exporter))),
-        Action::Combine => Box::new(combine::Combine::new(project)),
-        Action::Score => Box::new(score::Score::new(project)),
-        Action::Wide => Box::new(wide::Wide::new(project)),
-        Action::Decode => Box::new(decode::Decode::new(project)),
-        Action::Command(command) => Box::new(command::Command::new(project, command.clone())),
-        Action::Report(discretion) => Box::new(report::Report::new(project, *discretion)),
+        Action::Export => Box::new(SharedExport(Arc::clone(exporter))),
+        Action::Combine => Box::new(combine::CombineTask::new(project)),
+        Action::Score => Box::new(score::ScoreTask::new(project)),
+        Action::Wide => Box::new(wide::WideTask::new(project)),
+        Action::Decode => Box::new(decode::DecodeTask::new(project)),
+        Action::Command(command) => Box::new(command::CommandTask::new(project, command.clone())),
+        Action::Report(disclosure) => Box::new(report::ReportTask::new(project, *disclosure)),
     }
 }
 
 /// Several tasks of a pipeline that share their connections.
-struct Shared(Arc<export::Export>);
+struct SharedExport(Arc<export::ExportTask>);
 
-impl Task for Shared {
+impl Task for SharedExport {
     fn revision(&self) -> u32 {
         self.0.revision()
     }

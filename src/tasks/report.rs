@@ -14,7 +14,7 @@ use crate::report::files;
 use crate::report::model::{Model, compute};
 use crate::report::sources::{Sources, Unreadable};
 use crate::report::{codebook, package, page};
-use crate::study::disclosure_control::Discretion;
+use crate::study::disclosure_control::DisclosureControl;
 use crate::study::name::ServerName;
 use crate::study::people::{Overrides, accounts};
 use crate::study::scale::{Studies, Study, digest};
@@ -30,20 +30,20 @@ const MEANINGS: [&str; 2] = ["codebook.csv", "datapackage.json"];
 const WHO_IS_WHO: &str = "pseudonyms.csv";
 
 /// The reports of all servers.
-pub struct Report {
+pub struct ReportTask {
     servers: Arc<Servers>,
     studies: Arc<Studies>,
     accounts: Arc<Overrides>,
-    discretion: Discretion,
+    disclosure: DisclosureControl,
 }
 
-impl Report {
-    pub fn new(project: &Project, discretion: Discretion) -> Self {
+impl ReportTask {
+    pub fn new(project: &Project, disclosure: DisclosureControl) -> Self {
         Self {
             servers: Arc::clone(&project.servers),
             studies: Arc::clone(&project.studies),
             accounts: Arc::clone(&project.accounts),
-            discretion,
+            disclosure,
         }
     }
 
@@ -63,7 +63,7 @@ fn archive(seen: &ServerFacts) -> String {
     format!("{count} files, {}", &hasher.finalize().to_hex()[..16])
 }
 
-impl Task for Report {
+impl Task for ReportTask {
     fn revision(&self) -> u32 {
         7
     }
@@ -84,9 +84,9 @@ impl Task for Report {
         let reports = FILES.iter().chain(tables).map(|name| format!("reports/{name}"));
         let outputs = reports.chain(MEANINGS.iter().map(|name| (*name).to_owned()));
         // Who is who stands outside the folder that is handed on.
-        let Discretion { pseudonyms, least_cell } = self.discretion;
+        let DisclosureControl { pseudonyms, least_cell } = self.disclosure;
         let outputs = outputs.chain(pseudonyms.then(|| WHO_IS_WHO.to_owned()));
-        if self.discretion != Discretion::default() {
+        if self.disclosure != DisclosureControl::default() {
             parameters.push(("discretion", format!("{pseudonyms} {least_cell}")));
         }
         Declaration {
@@ -116,14 +116,14 @@ impl Task for Report {
             combined,
             scored,
             accounts,
-            discretion: self.discretion,
+            disclosure: self.disclosure,
         };
         let model = compute(&sources).map_err(unreadable)?;
         work.cancel.check()?;
         let mut counts = Counts::default();
         counts.add(Count::EntriesRead, model.tables.iter().map(|table| table.entries + table.superseded).sum());
         let mut written = Vec::new();
-        if self.discretion.pseudonyms {
+        if self.disclosure.pseudonyms {
             let path = server.path.join(WHO_IS_WHO);
             let text = files::who_is_who(&model);
             let failed = |error: std::io::Error| Failure::write(&path, &error);

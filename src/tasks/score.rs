@@ -13,20 +13,20 @@ use crate::failure::{Failure, FailureKind};
 use crate::study::moment;
 use crate::study::name::ServerName;
 use crate::study::scale::{Duplicates, PARTICIPANT, Scale, Studies};
-use crate::study::scoring::{self, Made, Scorer, label};
-use crate::table::batches::{Batch, Table, filled, in_order};
+use crate::study::scoring::{self, EntryScores, Scorer, label};
+use crate::table::batches::{RowBatch, Table, filled, in_order};
 use crate::table::rows::{Cells, put};
+use crate::table::selection::{Policy, SelectedRows, has_answers, select};
 use crate::task::{Axes, Declaration, Done, Facts, Output, Task, Work};
 use crate::tasks::combine::definition;
-use crate::tasks::kept::{Kept, Policy, has_answers, kept};
 
 /// The scoring of all servers' scales.
-pub struct Score {
+pub struct ScoreTask {
     servers: Arc<Servers>,
     studies: Arc<Studies>,
 }
 
-impl Score {
+impl ScoreTask {
     pub fn new(project: &Project) -> Self {
         Self { servers: Arc::clone(&project.servers), studies: Arc::clone(&project.studies) }
     }
@@ -40,7 +40,7 @@ impl Score {
     }
 }
 
-impl Task for Score {
+impl Task for ScoreTask {
     fn revision(&self) -> u32 {
         2
     }
@@ -74,16 +74,16 @@ impl Task for Score {
         let folder = path.parent().unwrap_or(work.root).to_owned();
         atomic::create_folder(&folder, SHARED).map_err(|error| Failure::write(&folder, &error))?;
         let scale = self.definition(work.axes);
-        let kept = kept(&source, &Policy::new(scale, self.duplicates(server)), &folder, work.cancel)?;
+        let selected = select(&source, &Policy::new(scale, self.duplicates(server)), &folder, work.cancel)?;
         let none = Scale::default();
         let mut counts = Counts::default();
-        let written = write(&source, &path, scale.unwrap_or(&none), &kept, work, &mut counts)?;
+        let written = write(&source, &path, scale.unwrap_or(&none), &selected, work, &mut counts)?;
         Ok(Done { counts, written: vec![written], ..Done::default() })
     }
 }
 
 /// How lines of a scored table are made of those of the combined one.
-struct Lines<'l> {
+struct ScoredLines<'l> {
     scorer: Scorer,
     /// The rules that are shown, by their number, and how many items each counts.
     shown: Vec<(usize, String)>,
@@ -93,11 +93,11 @@ struct Lines<'l> {
     copied: [Vec<usize>; 5],
     date: Vec<usize>,
     flags: Option<usize>,
-    kept: &'l Kept,
+    selected: &'l SelectedRows,
 }
 
-impl<'l> Lines<'l> {
-    fn new(scale: &Scale, table: &Table, kept: &'l Kept) -> Self {
+impl<'l> ScoredLines<'l> {
+    fn new(scale: &Scale, table: &Table, selected: &'l SelectedRows) -> Self {
         let scorer = Scorer::new(scale, |column| table.column(column));
         let shown = scorer.wanted().map(|(at, _)| (at, scorer.items(at).to_string())).collect();
         let mut labels = Vec::new();
@@ -105,7 +105,7 @@ impl<'l> Lines<'l> {
         let columns: [&[&str]; 5] = [&["id"], PARTICIPANT, &["session", "sessionName"], &["tag"], moment::COLUMNS];
         let date = table.places(moment::COLUMNS);
         let copied = columns.map(|names| table.places(names));
-        Self { scorer, shown, labels, copied, date, flags: table.column("_flags"), kept }
+        Self { scorer, shown, labels, copied, date, flags: table.column("_flags"), selected }
     }
 
     fn header(&self) -> Vec<u8> {
@@ -126,10 +126,10 @@ impl<'l> Lines<'l> {
     }
 
     /// The lines of a batch, and how many they are.
-    fn make(&self, batch: &Batch) -> (Vec<u8>, u64) {
+    fn make(&self, batch: &RowBatch) -> (Vec<u8>, u64) {
         let (mut out, mut count) = (Vec::new(), 0);
-        let (mut cells, mut made) = (Cells::default(), Made::default());
-        for (_, row) in (batch.first..).zip(batch.rows()).filter(|(at, _)| self.kept.has(*at)) {
+        let (mut cells, mut made) = (Cells::default(), EntryScores::default());
+        for (_, row) in (batch.first..).zip(batch.rows()).filter(|(at, _)| self.selected.has(*at)) {
             cells.split(row);
             for columns in &self.copied {
                 put(&mut out, filled(&cells, row, columns));
@@ -165,14 +165,14 @@ fn write(
     source: &Path,
     path: &Path,
     scale: &Scale,
-    kept: &Kept,
+    selected: &SelectedRows,
     work: &Work<'_>,
     counts: &mut Counts,
 ) -> Result<Written, Failure> {
     let failed = |error: io::Error| Failure::write(path, &error);
     let read = |error: io::Error| Failure::read(source, &error);
     let mut table = Table::open(source).map_err(read)?;
-    let lines = Lines::new(scale, &table, kept);
+    let lines = ScoredLines::new(scale, &table, selected);
     let mut file = AtomicFile::create(path, SHARED).map_err(failed)?;
     file.write_all(&lines.header()).map_err(failed)?;
     let mut rows = 0;

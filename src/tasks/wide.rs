@@ -12,19 +12,19 @@ use crate::disk::atomic::{self, SHARED};
 use crate::failure::{Failure, FailureKind};
 use crate::study::name::ServerName;
 use crate::study::scale::{Scale, Studies, Study};
+use crate::table::selection::{Policy, has_answers, select};
 use crate::task::{Axes, Declaration, Done, Facts, Output, Task, Work};
 use crate::tasks::combine::definition;
-use crate::tasks::kept::{Policy, has_answers, kept};
 use crate::tasks::wide::columns::Occasions;
 use crate::tasks::wide::rows::Making;
 
 /// The widening of all servers' questionnaires.
-pub struct Wide {
+pub struct WideTask {
     servers: Arc<Servers>,
     studies: Arc<Studies>,
 }
 
-impl Wide {
+impl WideTask {
     pub fn new(project: &Project) -> Self {
         Self { servers: Arc::clone(&project.servers), studies: Arc::clone(&project.studies) }
     }
@@ -44,7 +44,7 @@ impl Wide {
     }
 }
 
-impl Task for Wide {
+impl Task for WideTask {
     fn revision(&self) -> u32 {
         2
     }
@@ -80,10 +80,11 @@ impl Task for Wide {
         let scale = self.definition(work.axes);
         let study = self.study(server);
         let policy = Policy::new(scale, study.map(|study| study.duplicates).unwrap_or_default());
-        let kept = kept(&combined, &policy, &folder, work.cancel)?;
-        let occasions = Occasions::new(study, name, &policy, &kept);
+        let selected = select(&combined, &policy, &folder, work.cancel)?;
+        let occasions = Occasions::new(study, name, &policy, &selected);
         let scored = work.inputs_in("scored").find(|path| path.exists());
-        let table = Making { combined: &combined, scored, scale, policy: &policy, kept: &kept, occasions: &occasions };
+        let table =
+            Making { combined: &combined, scored, scale, policy: &policy, selected: &selected, occasions: &occasions };
         let mut counts = Counts::default();
         let written = table.write(name.as_str(), &path, work, &mut counts)?;
         Ok(Done { counts, written: vec![written], ..Done::default() })

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mtdata::parts::Fault;
+use mtdata::parts::ServerFault;
 
 use crate::rig::lab::{Lab, Run};
 use crate::rig::smtp::{MailServer, Manner, PASSWORD, Received, USER};
@@ -51,7 +51,7 @@ impl Office {
 
     /// The server answers the next listing with a login page.
     pub fn down(&self) {
-        self.lab.demo.server.plan("GET", "export", Fault::LoginPage, 1);
+        self.lab.demo.server.plan("GET", "export", ServerFault::LoginPage, 1);
     }
 
     pub fn subjects(&self) -> Vec<String> {

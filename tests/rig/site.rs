@@ -6,14 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use mtdata::parts::{StudyServer, Synthetic, Table};
+use mtdata::parts::{DemoServer, DemoTable, Synthetic};
 
 use crate::rig::lab::{Run, mtdata};
 
 /// The server, and a project whose only server it is.
 pub struct Site {
     folder: tempfile::TempDir,
-    pub server: StudyServer,
+    pub server: DemoServer,
 }
 
 /// An entry as the server would print it.
@@ -34,14 +34,14 @@ impl Site {
         let mut study =
             Synthetic { schedule: b"[{\"name\":\"calm\",\"sessions\":[]}]".to_vec(), ..Synthetic::default() };
         for name in deleteable {
-            let table = Table { deleteable: true, honours_after: true, entries: Vec::new() };
+            let table = DemoTable { deleteable: true, honours_after: true, entries: Vec::new() };
             study.tables.insert((*name).to_owned(), table);
         }
         for name in ["TaskLog", "ParticipantExport"] {
-            let table = Table { deleteable: false, honours_after: name == "TaskLog", entries: Vec::new() };
+            let table = DemoTable { deleteable: false, honours_after: name == "TaskLog", entries: Vec::new() };
             study.tables.insert(name.to_owned(), table);
         }
-        let server = StudyServer::start(study, "admin", "s3cret-word", 0).unwrap();
+        let server = DemoServer::start(study, "admin", "s3cret-word", 0).unwrap();
         let site = Self { folder, server };
         site.write("password", "s3cret-word\n");
         fs::set_permissions(site.root().join("password"), fs::Permissions::from_mode(0o600)).unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command as Process, Stdio};
 use std::time::Duration;
 
-use mtdata::parts::Fault;
+use mtdata::parts::ServerFault;
 use predicates::prelude::*;
 use predicates::str::contains;
 
@@ -140,7 +140,7 @@ fn a_server_that_is_down_fails_its_exports_and_nothing_else() {
     let lab = Lab::new();
     lab.build();
     fs::remove_dir_all(lab.server_folder().join("combined")).unwrap();
-    lab.demo.server.plan("GET", "export", Fault::LoginPage, 1);
+    lab.demo.server.plan("GET", "export", ServerFault::LoginPage, 1);
     let run = lab.run(&["build"], 1);
     assert!(run.targets("failed").iter().all(|target| target.starts_with("export/")));
     assert!(!run.targets("failed").is_empty() && run.stderr.contains("is a web page, not data"));
@@ -207,7 +207,7 @@ pub fn archived(lab: &Lab) -> BTreeSet<(String, i64)> {
 #[test]
 fn two_builds_at_once_are_one() {
     let lab = Lab::new();
-    lab.demo.server.plan("GET", "export", Fault::Delay(Duration::from_secs(3)), 1);
+    lab.demo.server.plan("GET", "export", ServerFault::Delay(Duration::from_secs(3)), 1);
     let mut first =
         Process::new(assert_cmd::cargo::cargo_bin!("mtdata")).current_dir(lab.root()).arg("build").spawn().unwrap();
     let start = std::time::Instant::now();

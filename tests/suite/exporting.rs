@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, Utc};
-use mtdata::parts::Fault;
+use mtdata::parts::ServerFault;
 
 use crate::rig::lab::{contents, times};
 use crate::rig::site::{Site, entry, warnings};
@@ -122,7 +122,7 @@ fn a_tick_with_nothing_new_is_one_request_and_no_write() {
 fn the_books_balance_in_the_events() {
     let site = Site::new();
     (1..=5).for_each(|id| site.server.add("OA", id, &entry(id, "x")));
-    site.server.plan("DELETE", "export/OA/5", Fault::Lie, 1);
+    site.server.plan("DELETE", "export/OA/5", ServerFault::Lie, 1);
     let run = site.build(1);
     let count = |run: &crate::rig::lab::Run, name: &str| run.count(name);
     assert_eq!(count(&run, "listed"), 5);
@@ -134,7 +134,7 @@ fn the_books_balance_in_the_events() {
     site.server.add("RR", 2, &entry(2, "x"));
     site.configure("delete_mode = false\n");
     let short = format!("[{}]", entry(1, "x"));
-    site.server.plan("GET", "export/RR", Fault::Text(short.clone()), 1);
+    site.server.plan("GET", "export/RR", ServerFault::Text(short.clone()), 1);
     let run = site.build(0);
     assert!(
         warnings(&run).iter().any(|(code, what)| code == "shortfall" && what.contains("1 of 2 listed")),
@@ -142,7 +142,7 @@ fn the_books_balance_in_the_events() {
         warnings(&run)
     );
     age_notes(&site, "RR", 25);
-    site.server.plan("GET", "export/RR", Fault::Text(short), 1);
+    site.server.plan("GET", "export/RR", ServerFault::Text(short), 1);
     assert_eq!(warnings(&site.build(0)), []);
 }
 
@@ -192,10 +192,10 @@ fn the_books_balance_in_the_report() {
     to_the_report(&site);
     (1..=5).for_each(|id| site.server.add("OA", id, &entry(id, "x")));
     site.server.add("TaskLog", 1, &entry(1, "x"));
-    site.server.plan("DELETE", "export/OA/5", Fault::Lie, 1);
+    site.server.plan("DELETE", "export/OA/5", ServerFault::Lie, 1);
     let twice = format!("[{},{}]", entry(1, "x"), entry(1, "x"));
     site.server.add("RR", 1, &entry(1, "x"));
-    site.server.plan("GET", "export/RR", Fault::Text(twice), 1);
+    site.server.plan("GET", "export/RR", ServerFault::Text(twice), 1);
     site.build(1);
     let archived = "raw_files=1 archived=5 combined=5";
     let came = "listed=5 received=5 stored=5";
@@ -249,7 +249,7 @@ fn entries_that_stayed_and_then_went_by_another_hand_are_no_longer_pending() {
         let site = Site::new();
         to_the_report(&site);
         (1..=2).for_each(|id| site.server.add("OA", id, &entry(id, "x")));
-        site.server.plan("DELETE", "export/OA/2", Fault::Lie, 1);
+        site.server.plan("DELETE", "export/OA/2", ServerFault::Lie, 1);
         site.build(1);
         assert!(books(&site, "OA")[0].contains(" pending=1 "));
         site.server.lose("OA", 2);
@@ -297,12 +297,12 @@ fn the_schedule_is_kept_when_it_changes() {
     }
     let other = r#"[{"name":"calm","sessions":[{"name":"first","displayName":"First","tasks":[]}]}]"#;
     site.server.add("OA", 3, &entry(3, "x"));
-    site.server.plan("GET", "study", Fault::Text(other.to_owned()), 1);
+    site.server.plan("GET", "study", ServerFault::Text(other.to_owned()), 1);
     site.build(0);
     assert_eq!(kept(), 2);
     // Not being able to is no reason to leave the answers on the server.
     site.server.add("OA", 4, &entry(4, "x"));
-    site.server.plan("GET", "study", Fault::LoginPage, 1);
+    site.server.plan("GET", "study", ServerFault::LoginPage, 1);
     let run = site.build(0);
     assert!(warnings(&run).iter().any(|(code, _)| code == "study"), "{:?}", warnings(&run));
     assert_eq!((run.count("deleted"), kept()), (1, 2));

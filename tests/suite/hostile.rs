@@ -4,24 +4,24 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use mtdata::parts::{Fault, Moment};
+use mtdata::parts::{ResetMoment, ServerFault};
 use predicates::prelude::*;
 use predicates::str::contains;
 
 use crate::rig::site::{Site, entry, failures, warnings};
 
-fn passing() -> Vec<(Fault, &'static str)> {
+fn passing() -> Vec<(ServerFault, &'static str)> {
     vec![
-        (Fault::Status(500), "server_error"),
-        (Fault::Status(502), "server_error"),
-        (Fault::Status(503), "server_error"),
-        (Fault::RetryAfter(429, 0), "server_error"),
-        (Fault::Reset(Moment::Before), "unreachable"),
-        (Fault::Reset(Moment::Within), "truncated"),
-        (Fault::Reset(Moment::After), "truncated"),
-        (Fault::Cut { announced: true }, "truncated"),
-        (Fault::Cut { announced: false }, "truncated"),
-        (Fault::Gzip { whole: false }, "truncated"),
+        (ServerFault::Status(500), "server_error"),
+        (ServerFault::Status(502), "server_error"),
+        (ServerFault::Status(503), "server_error"),
+        (ServerFault::RetryAfter(429, 0), "server_error"),
+        (ServerFault::Reset(ResetMoment::Before), "unreachable"),
+        (ServerFault::Reset(ResetMoment::Within), "truncated"),
+        (ServerFault::Reset(ResetMoment::After), "truncated"),
+        (ServerFault::Cut { announced: true }, "truncated"),
+        (ServerFault::Cut { announced: false }, "truncated"),
+        (ServerFault::Gzip { whole: false }, "truncated"),
     ]
 }
 
@@ -35,7 +35,7 @@ fn what_passes_is_tried_again_and_then_all_is_well() {
         assert_eq!((run.count("stored"), run.count("deleted")), (1, 1), "{fault:?}");
         assert!(site.archived().contains(&("OA".to_owned(), number)), "{fault:?}");
     }
-    site.server.plan("GET", "export", Fault::Status(503), 1);
+    site.server.plan("GET", "export", ServerFault::Status(503), 1);
     site.build(0);
     assert!(!site.pool().join("quarantine").exists());
 }
@@ -65,16 +65,16 @@ fn what_does_not_pass_is_told_by_its_name_and_nothing_is_deleted() {
 
 #[test]
 fn what_will_not_pass_is_not_asked_twice() {
-    let text = |text: &str| Fault::Text(text.to_owned());
+    let text = |text: &str| ServerFault::Text(text.to_owned());
     let lasting = [
-        (Fault::LoginPage, "not_json"),
+        (ServerFault::LoginPage, "not_json"),
         (text("<html>not what its type says</html>"), "not_json"),
         (text("Whitelabel Error Page"), "not_json"),
-        (Fault::Redirect("/login".to_owned()), "refused"),
-        (Fault::Status(401), "refused"),
-        (Fault::Status(403), "refused"),
-        (Fault::Status(404), "wrong_shape"),
-        (Fault::Status(204), "wrong_shape"),
+        (ServerFault::Redirect("/login".to_owned()), "refused"),
+        (ServerFault::Status(401), "refused"),
+        (ServerFault::Status(403), "refused"),
+        (ServerFault::Status(404), "wrong_shape"),
+        (ServerFault::Status(204), "wrong_shape"),
         (text("{\"error\":\"no\"}"), "wrong_shape"),
         (text("[1,2]"), "wrong_shape"),
         (text("[{\"participant\":7}]"), "wrong_shape"),
@@ -99,7 +99,7 @@ fn what_will_not_pass_is_not_asked_twice() {
         assert!(failures(&run).contains("export/OA") && failures(&run).contains("\"advice\""), "{told}");
     }
     assert_eq!((site.deletes(), site.raw().len(), site.server.ids("OA")), (0, 0, vec![1]));
-    site.server.plan("GET", "export", Fault::LoginPage, 1);
+    site.server.plan("GET", "export", ServerFault::LoginPage, 1);
     assert!(failures(&site.build(1)).contains("\"kind\":\"not_json\""));
     assert_eq!(site.build(0).count("deleted"), 1);
 }
@@ -109,7 +109,7 @@ fn a_body_that_is_not_what_it_should_be_is_kept_once_with_its_reason() {
     let site = Site::new();
     site.server.add("OA", 1, &entry(1, "x"));
     let page = "<html><body>Session expired</body></html>";
-    site.server.plan("GET", "export/OA", Fault::Text(page.to_owned()), 2);
+    site.server.plan("GET", "export/OA", ServerFault::Text(page.to_owned()), 2);
     let run = site.build(1);
     assert!(run.stderr.contains("the answer is kept as"), "{}", run.stderr);
     site.build(1);
@@ -119,7 +119,7 @@ fn a_body_that_is_not_what_it_should_be_is_kept_once_with_its_reason() {
     assert_eq!(kept.len(), 2, "{kept:?}");
     assert_eq!(fs::read_to_string(with("body")).unwrap(), page);
     assert!(fs::read_to_string(with("reason")).unwrap().contains("is not JSON"));
-    site.server.plan("GET", "export/OA", Fault::Reset(Moment::Within), 2);
+    site.server.plan("GET", "export/OA", ServerFault::Reset(ResetMoment::Within), 2);
     let run = site.build(1);
     assert!(run.stderr.contains("broke off"), "{}", run.stderr);
     let reasons = fs::read_dir(site.pool().join("quarantine/answers")).unwrap().map(|entry| entry.unwrap().path());
@@ -177,7 +177,7 @@ fn ids_that_repeat_block_deletion_until_the_server_is_mended() {
 fn an_entry_that_came_back_changed_blocks_deletion_and_both_are_kept() {
     let site = Site::new();
     site.server.add("OA", 1, &entry(1, "before"));
-    site.server.plan("DELETE", "export/OA/1", Fault::Lie, 1);
+    site.server.plan("DELETE", "export/OA/1", ServerFault::Lie, 1);
     site.build(1);
     site.server.lose("OA", 1);
     site.server.add("OA", 1, &entry(1, "after"));
@@ -193,7 +193,7 @@ fn an_entry_that_came_back_changed_blocks_deletion_and_both_are_kept() {
 fn entries_that_arrive_between_the_steps_are_exported_by_the_next_run() {
     let site = Site::new();
     site.server.add("OA", 1, &entry(1, "x"));
-    let arrival = |id: i64| Fault::Arrival { table: "OA".to_owned(), id, entry: entry(id, "late") };
+    let arrival = |id: i64| ServerFault::Arrival { table: "OA".to_owned(), id, entry: entry(id, "late") };
     site.server.plan("GET", "export", arrival(2), 1);
     site.server.plan("GET", "export/OA", arrival(3), 1);
     site.server.plan("DELETE", "export/OA/1", arrival(4), 1);
@@ -210,12 +210,12 @@ fn only_another_look_at_the_table_tells_what_a_delete_did() {
     let site = Site::new();
     let fill = |ids: std::ops::RangeInclusive<i64>| ids.for_each(|id| site.server.add("OA", id, &entry(id, "x")));
     fill(1..=3);
-    site.server.plan("DELETE", "export/OA/1", Fault::DoneBut(500), 1);
-    site.server.plan("DELETE", "export/OA/2", Fault::DoneBut(404), 1);
+    site.server.plan("DELETE", "export/OA/1", ServerFault::DoneBut(500), 1);
+    site.server.plan("DELETE", "export/OA/2", ServerFault::DoneBut(404), 1);
     assert_eq!(site.build(0).count("deleted"), 3);
     fill(4..=6);
-    site.server.plan("DELETE", "export/OA/4", Fault::Lie, 1);
-    site.server.plan("DELETE", "export/OA/5", Fault::Status(404), 1);
+    site.server.plan("DELETE", "export/OA/4", ServerFault::Lie, 1);
+    site.server.plan("DELETE", "export/OA/5", ServerFault::Status(404), 1);
     let run = site.build(1);
     assert_eq!((run.count("deleted"), run.count("delete_pending")), (1, 2));
     assert!(
@@ -225,7 +225,7 @@ fn only_another_look_at_the_table_tells_what_a_delete_did() {
     );
     assert!(failures(&run).contains("\"kind\":\"deletion\""));
     // Again not: now the age is told, since nothing else raises the alarm.
-    site.server.plan("DELETE", "export/OA/4", Fault::Status(500), 1);
+    site.server.plan("DELETE", "export/OA/4", ServerFault::Status(500), 1);
     let run = site.build(1);
     assert!(
         failures(&run).contains("\"kind\":\"should_be_gone\"") && run.stderr.contains("the oldest should be gone for"),
@@ -241,10 +241,10 @@ fn only_another_look_at_the_table_tells_what_a_delete_did() {
 fn deletions_whose_second_look_failed_are_settled_by_the_next_run() {
     let site = Site::new();
     site.server.add("OA", 1, &entry(1, "x"));
-    site.server.plan("DELETE", "export/OA/1", Fault::Reset(Moment::Before), 1);
+    site.server.plan("DELETE", "export/OA/1", ServerFault::Reset(ResetMoment::Before), 1);
     // The first look at the table goes well, the second does not.
-    site.server.plan("GET", "export/OA", Fault::Delay(Duration::ZERO), 1);
-    site.server.plan("GET", "export/OA", Fault::LoginPage, 1);
+    site.server.plan("GET", "export/OA", ServerFault::Delay(Duration::ZERO), 1);
+    site.server.plan("GET", "export/OA", ServerFault::LoginPage, 1);
     let run = site.build(1);
     assert!(run.stderr.contains("could not be looked at again"), "{}", run.stderr);
     assert_eq!(site.ledger().last().unwrap().0, "sent");
@@ -262,14 +262,14 @@ fn a_slow_answer_has_an_end() {
     for id in 1..=20 {
         site.server.add("OA", id, &entry(id, "x"));
     }
-    site.server.plan("GET", "export/OA", Fault::Drip(Duration::from_millis(100)), 1);
+    site.server.plan("GET", "export/OA", ServerFault::Drip(Duration::from_millis(100)), 1);
     let start = Instant::now();
     let run = site.build(1);
     assert!(failures(&run).contains("\"kind\":\"timeout\""), "{}", failures(&run));
     // The whole answer would take nine seconds, whatever the load.
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     assert_eq!((site.deletes(), site.raw().len()), (0, 0));
-    site.server.plan("GET", "export", Fault::Delay(Duration::from_secs(10)), 1);
+    site.server.plan("GET", "export", ServerFault::Delay(Duration::from_secs(10)), 1);
     assert!(failures(&site.build(1)).contains("no answer in time"));
 }
 
@@ -277,12 +277,12 @@ fn a_slow_answer_has_an_end() {
 fn the_server_says_when_to_come_again() {
     let site = Site::new();
     site.server.add("OA", 1, &entry(1, "x"));
-    site.server.plan("GET", "export/OA", Fault::RetryAfter(503, 3), 1);
+    site.server.plan("GET", "export/OA", ServerFault::RetryAfter(503, 3), 1);
     let start = Instant::now();
     assert_eq!(site.build(0).count("deleted"), 1);
     assert!(start.elapsed() >= Duration::from_secs(3));
     site.server.add("OA", 2, &entry(2, "x"));
-    site.server.plan("GET", "export/OA", Fault::RetryAfter(429, 7200), 9);
+    site.server.plan("GET", "export/OA", ServerFault::RetryAfter(429, 7200), 9);
     let run = site.build(1);
     assert!(run.stderr.contains("answered 429 and asks to come again only in 2h"), "{}", run.stderr);
     assert_eq!(site.server.requests().iter().filter(|request| *request == "GET export/OA").count(), 4);
@@ -293,10 +293,10 @@ fn a_redirect_is_never_followed_and_the_password_goes_nowhere() {
     let (site, other) = (Site::new(), Site::new());
     site.server.add("OA", 1, &entry(1, "x"));
     let place = format!("{}export/OA", other.server.url());
-    site.server.plan("GET", "export/OA", Fault::Redirect(place.clone()), 1);
+    site.server.plan("GET", "export/OA", ServerFault::Redirect(place.clone()), 1);
     let run = site.build(1);
     assert!(run.stderr.contains(&format!("redirected to {place} (302); not followed")), "{}", run.stderr);
-    site.server.plan("GET", "export", Fault::Redirect(place), 1);
+    site.server.plan("GET", "export", ServerFault::Redirect(place), 1);
     site.build(1);
     assert_eq!(other.server.requests(), [""; 0]);
     let mut everything = run.stderr;
@@ -329,12 +329,12 @@ fn what_comes_compressed_is_archived_as_it_was_and_measured_as_it_was() {
     (1..=9).for_each(|id| site.server.add("OA", id, &entry(id, &long)));
     site.configure("max_answer = 4096\n");
     // A few hundred bytes on the way, more than nine thousand in memory.
-    site.server.plan("GET", "export/OA", Fault::Gzip { whole: true }, 1);
+    site.server.plan("GET", "export/OA", ServerFault::Gzip { whole: true }, 1);
     let run = site.build(1);
     assert!(run.stderr.contains("the answer is larger than 4096 bytes"), "{}", run.stderr);
     assert_eq!((site.deletes(), site.raw().len()), (0, 0));
     site.configure("");
-    site.server.plan("GET", "export/OA", Fault::Gzip { whole: true }, 1);
+    site.server.plan("GET", "export/OA", ServerFault::Gzip { whole: true }, 1);
     let run = site.build(0);
     assert_eq!((run.count("stored"), run.count("deleted")), (9, 9));
     let kept: String = site.raw().into_values().collect();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mtdata::parts::{Fault, Moment};
+use mtdata::parts::{ResetMoment, ServerFault};
 use serde_json::value::RawValue;
 
 use crate::rig::lab::{Dice, Run};
@@ -142,6 +142,14 @@ fn is_open(site: &Site) -> bool {
     end.lines().last().is_some_and(|line| line.contains("\"intended\"") || line.contains("\"sent\""))
 }
 
+/// What the server does to deletions now and then.
+const MOODS: [ServerFault; 4] = [
+    ServerFault::DoneBut(500),
+    ServerFault::Lie,
+    ServerFault::Status(404),
+    ServerFault::Reset(ResetMoment::Before),
+];
+
 #[test]
 fn killed_at_any_moment_while_entries_arrive() {
     let site = Arc::new(Site::new());
@@ -170,9 +178,8 @@ fn killed_at_any_moment_while_entries_arrive() {
             whole = u64::try_from(start.elapsed().as_micros()).unwrap();
         }
         // The server has its moods, too.
-        let moods = [Fault::DoneBut(500), Fault::Lie, Fault::Status(404), Fault::Reset(Moment::Before)];
         if dice.below(3) == 0 {
-            let mood = moods[usize::try_from(dice.below(4)).unwrap()].clone();
+            let mood = MOODS[usize::try_from(dice.below(4)).unwrap()].clone();
             site.server.plan("DELETE", "", mood, 2);
         }
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("mtdata"));
@@ -400,7 +407,7 @@ fn permission_that_is_lost_in_the_middle_stops_the_deletion() {
         let id = i64::try_from(site.archived().len()).unwrap() + 1;
         site.server.add("OA", id, &entry(id, closed));
         let (deletes, asked) = (site.deletes(), site.server.requests().len());
-        site.server.plan("GET", "export/OA", Fault::Delay(Duration::from_secs(2)), 1);
+        site.server.plan("GET", "export/OA", ServerFault::Delay(Duration::from_secs(2)), 1);
         let child = as_somebody(&site, &["build"]).spawn().unwrap();
         let start = Instant::now();
         while !site.server.requests()[asked..].iter().any(|request| request == "GET export/OA") {
@@ -431,7 +438,7 @@ fn two_projects_on_one_pool_do_not_export_at_once() {
     // A pool of its own, but the server's folder is that of the first.
     elsewhere.configure(&format!("path = \"{}\"\n", site.pool().display()));
     site.build(0);
-    site.server.plan("GET", "export", Fault::Delay(Duration::from_secs(4)), 1);
+    site.server.plan("GET", "export", ServerFault::Delay(Duration::from_secs(4)), 1);
     let asked = site.server.requests().len();
     let mut first = Command::new(assert_cmd::cargo::cargo_bin!("mtdata"))
         .current_dir(site.root())

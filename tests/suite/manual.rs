@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::CommandFactory;
-use mtdata::parts::{Arguments, Fault, Options, open};
+use mtdata::parts::{Arguments, Options, ServerFault, open};
 use snapbox::{Assert, Redactions};
 
 use crate::rig::lab::Lab;
@@ -76,7 +76,7 @@ fn prepare(lab: &Lab, word: &str) {
             assert!(asked.send().unwrap().status().is_success());
         }
         Some(("refused", times)) => {
-            lab.demo.server.plan("GET", "export", Fault::Status(401), times.parse().unwrap());
+            lab.demo.server.plan("GET", "export", ServerFault::Status(401), times.parse().unwrap());
         }
         _ => panic!("nobody knows what `{word}` is"),
     }

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use mtdata::parts::Fault;
+use mtdata::parts::ServerFault;
 use predicates::prelude::*;
 use predicates::str::contains;
 
@@ -23,7 +23,7 @@ fn each_log_holds_its_levels_and_what_is_critical_stands_in_the_last() {
     lab.build();
     let sizes = NAMES.map(|name| lines(&logs, name).len());
     assert!(sizes[0] > sizes[1] && sizes[1] > 0 && sizes[3] == 0, "{sizes:?}");
-    lab.demo.server.plan("GET", "export", Fault::LoginPage, 1);
+    lab.demo.server.plan("GET", "export", ServerFault::LoginPage, 1);
     let run = lab.run(&["build"], 1);
     let id = run.last()["run"].as_str().unwrap();
     let critical = lines(&logs, "Break_down.log");
@@ -98,7 +98,7 @@ fn status_tells_what_is_so() {
     assert_eq!(fine["undecryptable"].as_u64(), Some(run.count("quarantined")));
     assert!(fine["free_disk"].as_u64().unwrap() > 0 && fine["failures"].as_array().unwrap().is_empty());
     assert!(fine["oldest_undeleted"].is_null() && fine["pending"] == 0);
-    lab.demo.server.plan("GET", "export", Fault::LoginPage, 1);
+    lab.demo.server.plan("GET", "export", ServerFault::LoginPage, 1);
     lab.run(&["build"], 1);
     let broken = status(&lab);
     assert_eq!(broken["last_good"], fine["last_good"]);
@@ -126,7 +126,7 @@ fn what_the_server_keeps_against_our_will_is_counted() {
     let lab = Lab::new();
     lab.build();
     lab.demo.server.add("Affect", 9001, r#"{"id":9001,"participant":100,"session":"firstSession"}"#);
-    lab.demo.server.plan("DELETE", "export/Affect/9001", Fault::Status(404), 1);
+    lab.demo.server.plan("DELETE", "export/Affect/9001", ServerFault::Status(404), 1);
     // Whether that is a failure is another test's matter.
     lab.mtdata(&["build"]).output().unwrap();
     let kept = status(&lab);
@@ -154,7 +154,7 @@ fn the_page_moves_only_when_something_happens() {
     assert!(footer.contains("Last good export of mindtrails: 20"), "{footer}");
     lab.build();
     assert_eq!(read(), fine);
-    lab.demo.server.plan("GET", "export", Fault::LoginPage, 2);
+    lab.demo.server.plan("GET", "export", ServerFault::LoginPage, 2);
     lab.run(&["build"], 1);
     let broken = read();
     assert!(broken.0.contains("Exports fail since") && broken.0.contains("is a web page, not data"));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mtdata::parts::Fault;
+use mtdata::parts::ServerFault;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
@@ -85,7 +85,7 @@ fn count(found: &Value, part: &str) -> usize {
 fn a_server_that_did_not_answer_is_no_matter_of_the_archive() {
     let lab = Lab::new();
     lab.build();
-    lab.demo.server.plan("GET", "export", Fault::LoginPage, 1);
+    lab.demo.server.plan("GET", "export", ServerFault::LoginPage, 1);
     lab.run(&["build"], 1);
     lab.mtdata(&["recover"]).assert().code(0).stdout(contains("export/").not());
 }

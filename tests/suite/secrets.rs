@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
-use mtdata::parts::Fault;
+use mtdata::parts::ServerFault;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
 
 use crate::rig::lab::contents;
@@ -98,7 +98,7 @@ fn no_secret_stands_in_anything_that_a_run_leaves_or_shows() {
     };
     let ((), seen) = arguments_during(|| {
         call(&["build", "-v"], 0);
-        office.lab.demo.server.plan("GET", "export", Fault::Status(401), 1);
+        office.lab.demo.server.plan("GET", "export", ServerFault::Status(401), 1);
         call(&["build", "--json"], 1);
         // The mail server refuses the login, and repeats what it was told.
         office.post.behave(Manner::RefusesLogin);

@@ -12,7 +12,7 @@ use std::process::{Child, Command as Process, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use mtdata::parts::Fault;
+use mtdata::parts::ServerFault;
 
 use crate::chain::archived;
 use crate::gate::Gate;
@@ -187,8 +187,8 @@ impl Soak {
             self.gate.open();
         }
         match weather {
-            Weather::LoginPage | Weather::Silence => server.plan("GET", "export", Fault::LoginPage, u32::MAX),
-            Weather::RefusedLogin => server.plan("GET", "export", Fault::Status(401), u32::MAX),
+            Weather::LoginPage | Weather::Silence => server.plan("GET", "export", ServerFault::LoginPage, u32::MAX),
+            Weather::RefusedLogin => server.plan("GET", "export", ServerFault::Status(401), u32::MAX),
             _ => {}
         }
         if let Some(disk) = &self.disk {

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::{drawing, heat};
+use crate::report::chart_tables::{POINT, has_picture, points};
 use crate::report::charts;
 use crate::report::column::ColumnStat;
-use crate::report::drawn::{POINT, has_picture, points};
-use crate::report::findings::Finding;
+use crate::report::findings::ShownFinding;
+use crate::report::histogram::{BESIDE, Bins, histogram};
 use crate::report::model::Model;
 use crate::report::sheet;
-use crate::report::spread::{BESIDE, Bins, spread};
 use crate::report::tally::Tally;
 use crate::report::trajectory::Trajectory;
-use crate::study::disclosure_control::Discretion;
+use crate::study::disclosure_control::DisclosureControl;
 
 /// The value of a finding if it is one that a form could send; what people wrote stays in the tables.
-pub fn harmless<'f>(model: &Model, finding: &'f Finding) -> &'f str {
+pub fn harmless<'f>(model: &Model, finding: &'f ShownFinding) -> &'f str {
     let free = model
         .table(&finding.scale)
         .is_some_and(|table| table.columns.iter().any(|column| column.name == finding.column && column.free_text));
@@ -36,7 +36,7 @@ pub fn distributions(model: &Model) -> Markup {
             @for table in tables {
                 details {
                     summary { (table.scale) small { (table.title) } }
-                    @for (range, items) in by_range(table) { (one_range(table, range, &items, model.discretion)) }
+                    @for (range, items) in by_range(table) { (one_range(table, range, &items, model.disclosure)) }
                 }
             }
         }
@@ -58,7 +58,7 @@ fn by_range(table: &Tally) -> Vec<SameRange<'_>> {
     ranges.into_values().collect()
 }
 
-fn one_range(table: &Tally, range: (f64, f64), items: &[&ColumnStat], discretion: Discretion) -> Markup {
+fn one_range(table: &Tally, range: (f64, f64), items: &[&ColumnStat], disclosure: DisclosureControl) -> Markup {
     let bins = Bins::new(range);
     html! {
         div.scroll tabindex="0" role="region" aria-label={ "Answers to " (table.scale) } {
@@ -73,11 +73,11 @@ fn one_range(table: &Tally, range: (f64, f64), items: &[&ColumnStat], discretion
                 }
                 tbody {
                     @for column in items {
-                        @let parts = spread(column, bins);
-                        @let told = !parts.iter().any(|part| discretion.hides(*part));
+                        @let parts = histogram(column, bins);
+                        @let told = !parts.iter().any(|part| disclosure.hides(*part));
                         tr {
                             th scope="row" { (column.name) }
-                            @for part in parts { (share(part, column.entries, told, discretion)) }
+                            @for part in parts { (share(part, column.entries, told, disclosure)) }
                             td { @if told { (column.entries) } @else { (sheet::HIDDEN) } }
                         }
                     }
@@ -88,9 +88,9 @@ fn one_range(table: &Tally, range: (f64, f64), items: &[&ColumnStat], discretion
 }
 
 /// `told`: false when a small count of the same row could be computed from exact ones.
-fn share(part: u64, whole: u64, told: bool, discretion: Discretion) -> Markup {
-    if discretion.hides(part) {
-        return html! { td.none title={ "fewer than " (discretion.least_cell) } { (discretion.hidden()) } };
+fn share(part: u64, whole: u64, told: bool, disclosure: DisclosureControl) -> Markup {
+    if disclosure.hides(part) {
+        return html! { td.none title={ "fewer than " (disclosure.least_cell) } { (disclosure.hidden()) } };
     }
     let text = if part == 0 { String::new() } else { format!("{:.0}", part as f64 * 100.0 / whole.max(1) as f64) };
     let text = if text == "0" { "<1" } else { &text };
@@ -106,23 +106,23 @@ pub fn scores(model: &Model) -> Markup {
         @if all.is_empty() { p { "No scored table yet." } } @else {
             p { "The line is the median, the band the middle half, the points the means, n the scored entries. Test accounts are left out; entries with too few answers have no score." }
         }
-        div.cards { @for score in all { (card(score, model.discretion)) } }
+        div.cards { @for score in all { (card(score, model.disclosure)) } }
     }
 }
 
 /// A score as a picture, and folded below it as numbers.
-fn card(score: &Trajectory, discretion: Discretion) -> Markup {
+fn card(score: &Trajectory, disclosure: DisclosureControl) -> Markup {
     html! {
         section.card {
             h3 { (score.score) " " small { (score.scale) } }
-            @if let Some(svg) = charts::trajectory(score, discretion) { (drawing(&svg, &format!("Picture of {}", score.score))) }
+            @if let Some(svg) = charts::trajectory(score, disclosure) { (drawing(&svg, &format!("Picture of {}", score.score))) }
             details {
                 summary { "In numbers" }
                 div.scroll tabindex="0" role="region" aria-label={ (score.score) " by session" } {
                     table data-csv=(score.score) {
                         thead { tr { th scope="col" { "session" } @for name in &POINT[1..] { th scope="col" { (name.replace('_', " ")) } } } }
                         tbody {
-                            @for row in points(score, discretion) {
+                            @for row in points(score, disclosure) {
                                 tr { th scope="row" { (row[0]) } @for cell in &row[1..] { td { (cell) } } }
                             }
                         }

@@ -6,7 +6,7 @@ use super::sheets::json;
 use super::{heat, shown_percent};
 use crate::report::journey::Presence;
 use crate::report::model::{Model, percent};
-use crate::study::disclosure_control::Discretion;
+use crate::study::disclosure_control::DisclosureControl;
 
 pub fn missing(model: &Model) -> Markup {
     html! {
@@ -31,8 +31,8 @@ fn by_session(model: &Model) -> Markup {
                     @for scale in &model.scheduled {
                         tr {
                             th scope="row" { (scale) }
-                            @for session in 0..model.sessions.len() { (cell(model.presence(scale, Some(session)), model.discretion)) }
-                            (cell(model.presence(scale, None), model.discretion))
+                            @for session in 0..model.sessions.len() { (cell(model.presence(scale, Some(session)), model.disclosure)) }
+                            (cell(model.presence(scale, None), model.disclosure))
                         }
                     }
                 }
@@ -41,10 +41,10 @@ fn by_session(model: &Model) -> Markup {
     }
 }
 
-fn cell(presence: Presence, discretion: Discretion) -> Markup {
-    if [presence.due, presence.missing(), presence.done].into_iter().any(|count| discretion.hides(count)) {
-        let title = format!("a count of fewer than {}", discretion.least_cell);
-        return html! { td.none title=(title) { (discretion.hidden()) } };
+fn cell(presence: Presence, disclosure: DisclosureControl) -> Markup {
+    if [presence.due, presence.missing(), presence.done].into_iter().any(|count| disclosure.hides(count)) {
+        let title = format!("a count of fewer than {}", disclosure.least_cell);
+        return html! { td.none title=(title) { (disclosure.hidden()) } };
     }
     let title = format!(
         "{} of {} missing ({})",

@@ -154,8 +154,8 @@ pub fn render(model: &Model) -> String {
                     (provenance(model))
                 }
                 footer {
-                    @if model.discretion.pseudonyms { p { "Participants stand under pseudonyms that hold for this report." } }
-                    @if model.discretion.least_cell > 0 { p { "Counts below " (model.discretion.least_cell) " are not told, nor what they could be computed from." } }
+                    @if model.disclosure.pseudonyms { p { "Participants stand under pseudonyms that hold for this report." } }
+                    @if model.disclosure.least_cell > 0 { p { "Counts below " (model.disclosure.least_cell) " are not told, nor what they could be computed from." } }
                     p { "Test accounts are left out of every percentage. Missing has kinds: what they are stands beside each number." }
                 }
                 script { (PreEscaped(SCRIPT)) }
@@ -174,11 +174,11 @@ fn attrition(model: &Model) -> Markup {
             "Who got how far. Someone counts as dropped out when nothing came from them for "
             (crate::report::journey::IDLE_DAYS) " days longer than the schedule asks them to wait."
         }
-        @if let Some(svg) = charts::survival(&model.arms, &names, model.discretion) {
+        @if let Some(svg) = charts::survival(&model.arms, &names, model.disclosure) {
             (drawing(&svg, "Survival by condition"))
             ul.key {
                 @for (number, arm) in model.arms.iter().enumerate() {
-                    li { i class={ "c" (charts::series(number)) } {} (arm_name(arm.condition.as_deref())) " (" (model.discretion.count(arm.enrolled)) ")" }
+                    li { i class={ "c" (charts::series(number)) } {} (arm_name(arm.condition.as_deref())) " (" (model.disclosure.count(arm.enrolled)) ")" }
                 }
             }
         }
@@ -186,7 +186,7 @@ fn attrition(model: &Model) -> Markup {
         ol.flow {
             (step(model, everyone.enrolled, "enrolled", true, &[(everyone.not_started, "not started")]))
             @for stage in &everyone.stages {
-                (step(model, stage.reached, &model.sessions[stage.session].1, stage.is_told(model.discretion), &[
+                (step(model, stage.reached, &model.sessions[stage.session].1, stage.is_told(model.disclosure), &[
                     (stage.dropped, "dropped out"), (stage.ongoing, "may still go on"), (stage.finished, "finished"),
                 ]))
             }
@@ -202,8 +202,8 @@ fn attrition(model: &Model) -> Markup {
 fn step(model: &Model, count: u64, name: &str, told: bool, leaving: &[(u64, &str)]) -> Markup {
     let enrolled = model.arms[0].enrolled;
     let width = if told { count * 100 / enrolled.max(1) } else { 0 };
-    let hidden = |part: u64| !told && part > 0 && !model.discretion.hides(part);
-    let shown = |part: u64| if hidden(part) { sheet::HIDDEN.to_owned() } else { model.discretion.count(part) };
+    let hidden = |part: u64| !told && part > 0 && !model.disclosure.hides(part);
+    let shown = |part: u64| if hidden(part) { sheet::HIDDEN.to_owned() } else { model.disclosure.count(part) };
     html! {
         li {
             div.box { b { (shown(count)) } span { (name) } }

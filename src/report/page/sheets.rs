@@ -14,7 +14,7 @@ const READY: usize = 25;
 
 /// One column as the script reads it.
 #[derive(Serialize)]
-struct Column<'s> {
+struct SheetColumn<'s> {
     name: &'s str,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     numeric: bool,
@@ -56,7 +56,7 @@ fn numeric(cell: &str) -> bool {
     cell.is_empty() || cell.parse::<f64>().is_ok()
 }
 
-fn column<'s>(sheet: &'s Sheet, place: usize, to: Option<&'s Link>) -> Column<'s> {
+fn column<'s>(sheet: &'s Sheet, place: usize, to: Option<&'s Link>) -> SheetColumn<'s> {
     let cells = || sheet.rows.iter().map(|row| row[place].as_str());
     let name = sheet.header[place];
     let numeric = cells().all(numeric) && cells().any(|cell| !cell.is_empty());
@@ -76,13 +76,13 @@ fn column<'s>(sheet: &'s Sheet, place: usize, to: Option<&'s Link>) -> Column<'s
     }
     // A dictionary pays only when texts come again.
     if of.len() * 2 < sheet.rows.len() && at.len() == sheet.rows.len() && !numeric {
-        return Column { name, numeric, to, values: None, of: Some(of), at: Some(at) };
+        return SheetColumn { name, numeric, to, values: None, of: Some(of), at: Some(at) };
     }
     let whole = |cell: &'s str| match cell.parse::<u32>() {
         Ok(number) if number.to_string() == cell => Cell::Whole(number),
         _ => Cell::Text(cell),
     };
-    Column { name, numeric, to, values: Some(cells().map(whole).collect()), of: None, at: None }
+    SheetColumn { name, numeric, to, values: Some(cells().map(whole).collect()), of: None, at: None }
 }
 
 /// Data that stands in a script element: nothing in it can end the element.
@@ -94,7 +94,7 @@ pub fn json(value: &impl Serialize) -> PreEscaped<String> {
 /// A table that the script sorts, filters and pages.
 pub fn data(name: &str, label: &str, example: &str, sheet: &Sheet, links: &[Link]) -> Markup {
     let to = |column: &str| links.iter().find(|link| link.from == column);
-    let columns: Vec<Column<'_>> =
+    let columns: Vec<SheetColumn<'_>> =
         sheet.header.iter().enumerate().map(|(place, header)| column(sheet, place, to(header))).collect();
     html! {
         div id=(name) data-table=(name) data-label=(label) data-example=(example) {
@@ -111,7 +111,7 @@ pub fn data(name: &str, label: &str, example: &str, sheet: &Sheet, links: &[Link
 
 /// A table as it stands.
 pub fn plain(name: &str, label: &str, sheet: &Sheet) -> Markup {
-    let columns: Vec<Column<'_>> = (0..sheet.header.len()).map(|place| column(sheet, place, None)).collect();
+    let columns: Vec<SheetColumn<'_>> = (0..sheet.header.len()).map(|place| column(sheet, place, None)).collect();
     html! {
         div.scroll tabindex="0" role="region" aria-label=(label) {
             table data-csv=(name) {
@@ -127,7 +127,7 @@ fn head(name: &str, numeric: bool) -> Markup {
     html! { @if numeric { th scope="col" data-value=(name) { (shown) } } @else { th.t scope="col" data-value=(name) { (shown) } } }
 }
 
-fn line(row: &[String], columns: &[Column<'_>]) -> Markup {
+fn line(row: &[String], columns: &[SheetColumn<'_>]) -> Markup {
     html! {
         tr {
             @for (place, cell) in row.iter().enumerate() {

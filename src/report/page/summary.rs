@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 
 use super::{drawing, sheets, shown_percent};
+use crate::report::chart_tables;
 use crate::report::charts;
-use crate::report::drawn;
 use crate::report::findings::{Severity, rule};
-use crate::report::journey::Standing;
+use crate::report::journey::ParticipantStanding;
 use crate::report::model::Model;
 use crate::study::scale::ScaleKind;
 
@@ -17,8 +17,9 @@ const NAMED: usize = 6;
 
 pub fn summary(model: &Model) -> Markup {
     let people = || model.journeys.people.iter().filter(|person| person.counts);
-    let told = |count: u64| model.discretion.count(count);
-    let standing = |standing: Standing| told(people().filter(|person| person.standing == standing).count() as u64);
+    let told = |count: u64| model.disclosure.count(count);
+    let standing =
+        |standing: ParticipantStanding| told(people().filter(|person| person.standing == standing).count() as u64);
     let (due, missing, lost) =
         people().fold((0, 0, 0), |sum, one| (sum.0 + one.due, sum.1 + one.missing(), sum.2 + one.lost));
     let entries: u64 = model.tables.iter().map(|table| table.entries).sum();
@@ -29,7 +30,7 @@ pub fn summary(model: &Model) -> Markup {
         dl.sum {
             (figure("participants", &told(people().count() as u64), &format!(
                 "{} active, {} finished, {} dropped out, {} not started",
-                standing(Standing::Active), standing(Standing::Finished), standing(Standing::DroppedOut), standing(Standing::NotStarted),
+                standing(ParticipantStanding::Active), standing(ParticipantStanding::Finished), standing(ParticipantStanding::DroppedOut), standing(ParticipantStanding::NotStarted),
             )))
             (figure("entries", &entries.to_string(), &format!("in {} tables", model.tables.len())))
             (figure("of due questionnaires missing", &shown_percent(missing, due), &format!("{} of {}, {} of them logged", told(missing), told(due), told(lost))))
@@ -74,7 +75,7 @@ fn list(names: &[String]) -> String {
 }
 
 /// Something to look after, and where it stands on the page.
-struct Care {
+struct AttentionItem {
     severity: Severity,
     headline: String,
     text: String,
@@ -84,13 +85,13 @@ struct Care {
     link: &'static str,
 }
 
-impl Care {
+impl AttentionItem {
     fn new(severity: Severity, headline: String, text: String, place: &'static str, link: &'static str) -> Self {
         Self { severity, headline, text, place, filter: None, link }
     }
 }
 
-fn line(care: &Care) -> Markup {
+fn line(care: &AttentionItem) -> Markup {
     let severity = care.severity.word();
     html! {
         li class=(severity) {
@@ -110,16 +111,16 @@ fn line(care: &Care) -> Markup {
 const GRAVE: [&str; 13] =
     ["L1", "R1", "S2", "R3", "correction_refused", "R18", "S8", "R13", "R5", "R10", "S5", "R9", "R16"];
 
-fn attention(model: &Model) -> Vec<Care> {
-    let mut care: Vec<Care> = GRAVE
+fn attention(model: &Model) -> Vec<AttentionItem> {
+    let mut care: Vec<AttentionItem> = GRAVE
         .iter()
         .filter_map(|name| {
             let count = model.counts.get(*name).copied().filter(|count| *count > 0)?;
             let (word, what, severity) = rule(name);
             let word = if word.is_empty() { name } else { word };
             let headline = format!("{} of {word}:", plural(count, "finding"));
-            let care = Care::new(severity, headline, format!("{what}."), "#findings", "Show them");
-            Some(Care { filter: Some(format!("rule={name}")), ..care })
+            let care = AttentionItem::new(severity, headline, format!("{what}."), "#findings", "Show them");
+            Some(AttentionItem { filter: Some(format!("rule={name}")), ..care })
         })
         .collect();
     care.extend([lost(model), absent(model), lacking(model), unknown(model)].into_iter().flatten());
@@ -127,7 +128,7 @@ fn attention(model: &Model) -> Vec<Care> {
     care
 }
 
-fn lost(model: &Model) -> Option<Care> {
+fn lost(model: &Model) -> Option<AttentionItem> {
     let lost: Vec<String> = model
         .log_places
         .iter()
@@ -135,49 +136,53 @@ fn lost(model: &Model) -> Option<Care> {
         .map(|(scale, places)| {
             format!(
                 "{scale} ({} of {})",
-                model.discretion.count(places.only_log),
-                model.discretion.count(places.logged)
+                model.disclosure.count(places.only_log),
+                model.disclosure.count(places.logged)
             )
         })
         .collect();
     let text = format!("TaskLog says these were filled in, the tables do not have them: {}.", list(&lost));
     let headline = "Logged, but not there:".to_owned();
-    (!lost.is_empty()).then(|| Care::new(Severity::Warning, headline, text, "#tables", "See the questionnaires"))
+    (!lost.is_empty())
+        .then(|| AttentionItem::new(Severity::Warning, headline, text, "#tables", "See the questionnaires"))
 }
 
-fn absent(model: &Model) -> Option<Care> {
+fn absent(model: &Model) -> Option<AttentionItem> {
     let absent: Vec<String> = model
         .absent
         .iter()
-        .map(|(scale, logged)| format!("{scale} ({} in TaskLog)", model.discretion.count(*logged)))
+        .map(|(scale, logged)| format!("{scale} ({} in TaskLog)", model.disclosure.count(*logged)))
         .collect();
     let logged = model.absent.values().any(|logged| *logged > 0);
     let severity = if logged { Severity::Warning } else { Severity::Notice };
     let text = format!("{} of the schedule: {}.", plural(absent.len() as u64, "questionnaire"), list(&absent));
     let headline = "No table at all:".to_owned();
-    (!absent.is_empty()).then(|| Care::new(severity, headline, text, "#tables", "See the tables that are there"))
+    (!absent.is_empty())
+        .then(|| AttentionItem::new(severity, headline, text, "#tables", "See the tables that are there"))
 }
 
-fn lacking(model: &Model) -> Option<Care> {
+fn lacking(model: &Model) -> Option<AttentionItem> {
     let lacking: Vec<String> = model
         .scheduled
         .iter()
         .map(|scale| (scale, model.presence(scale, None)))
-        .filter(|(_, presence)| !model.discretion.hides(presence.missing()) && !model.discretion.hides(presence.due))
+        .filter(|(_, presence)| !model.disclosure.hides(presence.missing()) && !model.disclosure.hides(presence.due))
         .filter(|(_, presence)| presence.due > 0 && presence.missing() as f64 > LACKING * presence.due as f64)
         .map(|(scale, presence)| format!("{scale} ({})", shown_percent(presence.missing(), presence.due)))
         .collect();
     let headline = "Missing more often than others:".to_owned();
     let text = format!("{}.", list(&lacking));
-    (!lacking.is_empty()).then(|| Care::new(Severity::Warning, headline, text, "#missing", "See when they are missing"))
+    (!lacking.is_empty())
+        .then(|| AttentionItem::new(Severity::Warning, headline, text, "#missing", "See when they are missing"))
 }
 
-fn unknown(model: &Model) -> Option<Care> {
+fn unknown(model: &Model) -> Option<AttentionItem> {
     let unknown = model.tables.iter().filter(|table| !table.defined && table.kind == ScaleKind::Questionnaire);
     let unknown: Vec<String> = unknown.map(|table| table.scale.clone()).collect();
     let text = format!("so no codes and ranges are known of {}.", list(&unknown));
     let headline = "No definition says what they hold,".to_owned();
-    (!unknown.is_empty()).then(|| Care::new(Severity::Notice, headline, text, "#columns-title", "See their columns"))
+    (!unknown.is_empty())
+        .then(|| AttentionItem::new(Severity::Notice, headline, text, "#columns-title", "See their columns"))
 }
 
 fn plural(count: u64, noun: &str) -> String {
@@ -186,9 +191,9 @@ fn plural(count: u64, noun: &str) -> String {
 
 pub fn over_time(model: &Model) -> Markup {
     // A bar that is too small to be told is none.
-    let told = |count: u64| if model.discretion.hides(count) { 0 } else { count };
+    let told = |count: u64| if model.disclosure.hides(count) { 0 } else { count };
     let weeks: Vec<_> =
-        drawn::weeks(model).iter().map(|week| (week.monday, told(week.entries), told(week.enrolled))).collect();
+        chart_tables::weeks(model).iter().map(|week| (week.monday, told(week.entries), told(week.enrolled))).collect();
     html! {
         h2 id="time" { "Enrolment and entries over time" }
         @if let Some(svg) = charts::over_time(&weeks) {
@@ -196,7 +201,7 @@ pub fn over_time(model: &Model) -> Markup {
             ul.key { li { i.c0 {} "entries of questionnaires per week" } li { i.c1 {} "participants enrolled so far" } }
             details {
                 summary { "The same in numbers" }
-                (sheets::plain("weeks", "Enrolment and entries by week", &drawn::over_time(model)))
+                (sheets::plain("weeks", "Enrolment and entries by week", &chart_tables::over_time(model)))
             }
         } @else { p { "No entry has a date yet." } }
     }

@@ -4,7 +4,7 @@ use super::severity::Severity;
 
 /// One rule.
 #[derive(Debug, Clone, Copy)]
-pub struct Rule {
+pub struct CheckRule {
     /// `R10`.
     pub name: &'static str,
     /// `session-order`.
@@ -23,13 +23,13 @@ pub struct Rule {
 }
 
 /// The rule of this name, whatever its case.
-pub fn rule(name: &str) -> Option<&'static Rule> {
+pub fn rule(name: &str) -> Option<&'static CheckRule> {
     RULES.iter().find(|rule| rule.name.eq_ignore_ascii_case(name) || rule.word.eq_ignore_ascii_case(name))
 }
 
 /// A word of `_flags` and checks.csv that no rule of the study's definition stands behind: it cannot be set or turned off.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
+pub struct FlagWord {
     pub name: &'static str,
     pub finds: &'static str,
     pub means: &'static str,
@@ -38,13 +38,13 @@ pub struct Mark {
 }
 
 /// The mark of this name, whatever its case.
-pub fn mark(name: &str) -> Option<&'static Mark> {
+pub fn mark(name: &str) -> Option<&'static FlagWord> {
     MARKS.iter().find(|mark| mark.name.eq_ignore_ascii_case(name))
 }
 
 /// All marks.
-pub const MARKS: &[Mark] = &[
-    Mark {
+pub const MARKS: &[FlagWord] = &[
+    FlagWord {
         name: "no_raw_file",
         finds: "a day whose table has no raw file",
         means: "The table stood in active_data/ before there was an archive, or its raw file is gone. Its rows are used as \
@@ -52,7 +52,7 @@ pub const MARKS: &[Mark] = &[
         advice: "Look for the raw file in old backups and put it into raw_data/: the next build decodes it and uses it instead.",
         severity: Severity::Notice,
     },
-    Mark {
+    FlagWord {
         name: "repeated_id",
         finds: "an id that came with different contents",
         means: "The server changed the entry, or gave one id to two. All versions are kept, the newest has `_current` true; \
@@ -60,14 +60,14 @@ pub const MARKS: &[Mark] = &[
         advice: "Compare the versions: equal but for one column is a change, equal in nothing is an id given twice.",
         severity: Severity::Notice,
     },
-    Mark {
+    FlagWord {
         name: "corrected",
         finds: "a value that the corrections file mended",
         means: "The cell in combined/ has the new value; the raw file and the day's table keep the old one.",
         advice: "Nothing. The corrections file says who decided it, when and why.",
         severity: Severity::Notice,
     },
-    Mark {
+    FlagWord {
         name: "correction_refused",
         finds: "a correction that expects another old value",
         means: "The entry does not have the value that the correction was written for, so it was left as it is.",
@@ -81,7 +81,7 @@ macro_rules! rules {
     ($($name:literal $word:literal $severity:ident $flags:literal [$($threshold:expr),*]
         finds $finds:literal means $means:literal advice $advice:literal;)*) => {
         /// All rules, in the order they are told.
-        pub const RULES: &[Rule] = &[$(Rule {
+        pub const RULES: &[CheckRule] = &[$(CheckRule {
             name: $name, word: $word, finds: $finds, means: $means, advice: $advice,
             severity: Severity::$severity, thresholds: &[$($threshold),*], in_flags: $flags,
         }),*];

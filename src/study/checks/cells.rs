@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use super::text::{identifying, is_broken};
 use crate::study::moment;
 use crate::study::scale::{Column, ColumnKind, PARTICIPANT, Scale, ScaleKind, Study};
-use crate::study::scoring::{Answer, Judge};
+use crate::study::scoring::{CellAnswer, Judge};
 
 /// The row rules of one table.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct RowRules {
 
 /// A row, and what whoever made it knows already.
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'r> {
+pub struct CheckedRow<'r> {
     pub cells: &'r [&'r [u8]],
     /// Its date could be read.
     pub dated: bool,
@@ -34,7 +34,7 @@ pub struct Row<'r> {
     pub closed: &'r [(usize, Undecrypted)],
 }
 
-impl Row<'_> {
+impl CheckedRow<'_> {
     /// What is wrong with a participant's cell; `None` for an id.
     fn undecrypted(&self, at: usize) -> Option<Undecrypted> {
         let wrong = undecrypted(self.cells[at])?;
@@ -148,7 +148,7 @@ impl RowRules {
     }
 
     /// Appends `RULE:column` for everything that the row gives occasion to, separated by `;`.
-    pub fn flags(&self, row: &Row<'_>, out: &mut String) {
+    pub fn flags(&self, row: &CheckedRow<'_>, out: &mut String) {
         let cells = row.cells;
         let screening = self.session.as_ref().is_some_and(|sessions| sessions.is_screening(cells));
         if let Some(participant) = &self.participant {
@@ -238,11 +238,11 @@ impl ColumnRules {
         }
         let answer = self.judge.as_ref().map(|judge| judge.judge(cell, &day));
         match answer {
-            Some(Answer::Missing(crate::study::scale::MissingMeaning::Server)) if self.blank => {
+            Some(CellAnswer::Missing(crate::study::scale::MissingMeaning::Server)) if self.blank => {
                 return flag(out, "R15", &self.name);
             }
-            Some(Answer::Missing(_)) if self.codes => return flag(out, "R12", &self.name),
-            Some(Answer::Missing(_)) => return,
+            Some(CellAnswer::Missing(_)) if self.codes => return flag(out, "R12", &self.name),
+            Some(CellAnswer::Missing(_)) => return,
             _ => {}
         }
         if self.blank && is_broken(cell) {
@@ -253,7 +253,7 @@ impl ColumnRules {
         {
             return flag(out, "R14", &self.name);
         }
-        if answer == Some(Answer::OutOfRange) && self.range {
+        if answer == Some(CellAnswer::OutOfRange) && self.range {
             return flag(out, "R13", &self.name);
         }
         let searched = match self.text {
@@ -332,7 +332,7 @@ fn is_id(cell: &[u8]) -> bool {
 }
 
 impl Participant {
-    fn flags(&self, row: &Row<'_>, screening: bool, out: &mut String) {
+    fn flags(&self, row: &CheckedRow<'_>, screening: bool, out: &mut String) {
         let cells = row.cells;
         let plain = self.plain.iter().copied().find(|at| !cells[*at].is_empty());
         let opened = self.encrypted.iter().copied().find(|at| row.undecrypted(*at).is_none());

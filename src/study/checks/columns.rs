@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Finding;
-use super::facts::{Facts, NOBODY};
+use super::facts::{NOBODY, TableFacts};
 use crate::study::cell::{KINDS, kind};
 use crate::study::moment::day_of;
 use crate::study::record::Record;
@@ -17,12 +17,12 @@ pub(crate) struct Blank {
     only: Option<u64>,
     several: bool,
     /// By kind of value: how many, the first and the last row.
-    kinds: [Span; KINDS.len()],
+    kinds: [ColumnSpan; KINDS.len()],
 }
 
 /// Of the rows in which a column looks so.
 #[derive(Debug, Clone, Copy, Default)]
-struct Span {
+struct ColumnSpan {
     count: u64,
     first: u64,
     last: u64,
@@ -60,7 +60,8 @@ impl Blank {
 impl Blank {
     /// S8: what changed for good in the course of the table, whose rows are in the order of their dates.
     fn drift(&self, rows: u64) -> Option<String> {
-        let spans: Vec<(usize, &Span)> = self.kinds.iter().enumerate().filter(|(_, span)| span.count > 0).collect();
+        let spans: Vec<(usize, &ColumnSpan)> =
+            self.kinds.iter().enumerate().filter(|(_, span)| span.count > 0).collect();
         let first = spans.iter().map(|(_, span)| span.first).min()?;
         let last = spans.iter().map(|(_, span)| span.last).max()?;
         let day = |word: &str, at: i64| if at == i64::MAX { String::new() } else { format!(" {word} {}", day_of(at)) };
@@ -74,7 +75,7 @@ impl Blank {
         if dense && rows - last >= LEAST {
             return Some(format!("gone{}: the last {} entries do not have it", day("after", until), rows - last));
         }
-        let both = |a: &Span, b: &Span| a.count >= LEAST && b.count >= LEAST && a.last < b.first;
+        let both = |a: &ColumnSpan, b: &ColumnSpan| a.count >= LEAST && b.count >= LEAST && a.last < b.first;
         let change = spans
             .iter()
             .find_map(|(was, a)| spans.iter().find(|(_, b)| both(a, b)).map(|(is, b)| (*was, *is, b.since)));
@@ -121,7 +122,7 @@ fn is_free(defined: Option<&Scale>, name: &str) -> bool {
     defined.and_then(|scale| scale.column(name)).is_some_and(|column| column.kind == ColumnKind::FreeText)
 }
 
-pub(super) fn check(table: &Facts<'_>, header: &[String], watch: &Watch, sink: &mut impl FnMut(&Finding<'_>)) {
+pub(super) fn check(table: &TableFacts<'_>, header: &[String], watch: &Watch, sink: &mut impl FnMut(&Finding<'_>)) {
     let settled = table.context.study.rules.get("S6").map(|rule| rule.columns.as_slice()).unwrap_or_default();
     let rows = watch.rows;
     for (at, blank) in &watch.columns {

@@ -39,7 +39,7 @@ pub(crate) struct Fact {
 
 /// The key columns' texts of some entries.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct FactPlace {
     pub text: String,
     pub session: Option<usize>,
     /// Into the context's slots.
@@ -49,14 +49,14 @@ pub(crate) struct Place {
 }
 
 /// A table that was read.
-pub(crate) struct Facts<'t> {
+pub(crate) struct TableFacts<'t> {
     pub context: &'t Context<'t>,
     pub scale: &'t str,
     pub defined: Option<&'t Scale>,
     pub entries: Vec<Fact>,
     /// Of each entry, the hash of everything but its id.
     pub wholes: Vec<u64>,
-    pub places: Vec<Place>,
+    pub places: Vec<FactPlace>,
     /// Entries that decide who may take part, with their visitors.
     pub screening: Vec<(Fact, u32)>,
     pub visitors: Vec<String>,
@@ -64,7 +64,7 @@ pub(crate) struct Facts<'t> {
     pub strangers: Vec<(String, i64)>,
 }
 
-impl Facts<'_> {
+impl TableFacts<'_> {
     pub fn name(&self, person: u32) -> &str {
         let people = &self.context.roster.people;
         match people.get(person as usize) {

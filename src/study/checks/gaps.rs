@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::Finding;
-use super::facts::{Fact, Facts, NOBODY};
+use super::facts::{Fact, NOBODY, TableFacts};
 use crate::study::each::Each;
 use crate::study::moment::day_of;
 
@@ -36,7 +36,7 @@ pub(super) struct Totals {
 const DAY: i64 = 86_400_000;
 
 impl Totals {
-    pub fn new(table: &Facts<'_>) -> Self {
+    pub fn new(table: &TableFacts<'_>) -> Self {
         let mut all = Self::default();
         let mut places = vec![0_u64; table.places.len()];
         for fact in &table.entries {
@@ -58,10 +58,10 @@ impl Totals {
 }
 
 /// By a value that entries share: how many.
-type Counts = BTreeMap<String, u64>;
+type CountByValue = BTreeMap<String, u64>;
 
-fn counts(values: impl Iterator<Item = (Option<String>, u64)>) -> Counts {
-    let mut counts = Counts::new();
+fn counts(values: impl Iterator<Item = (Option<String>, u64)>) -> CountByValue {
+    let mut counts = CountByValue::new();
     for (value, count) in values {
         if let Some(value) = value {
             *counts.entry(value).or_default() += count;
@@ -71,7 +71,7 @@ fn counts(values: impl Iterator<Item = (Option<String>, u64)>) -> Counts {
 }
 
 /// Tells when many of a table's gaps fall on one day, in one session or one condition, and its entries do not.
-pub(super) fn clusters(table: &Facts<'_>, gaps: &[Gap], totals: &Totals, sink: &mut impl FnMut(&Finding<'_>)) {
+pub(super) fn clusters(table: &TableFacts<'_>, gaps: &[Gap], totals: &Totals, sink: &mut impl FnMut(&Finding<'_>)) {
     let study = table.context.study;
     if (gaps.len() as f64) < study.threshold("S7", "least").max(1.0) {
         return;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Fact, Facts, NOBODY};
+use super::facts::{Fact, NOBODY, TableFacts};
 use super::gaps::Gap;
 use super::{Finding, Severity, report};
 use crate::study::moment::day_of;
 
 /// R3: participants that the roster does not have, each once.
-pub(super) fn strangers(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
+pub(super) fn strangers(table: &TableFacts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
     if !table.context.roster.found {
         return;
     }
@@ -63,7 +63,7 @@ fn groups<'f>(facts: impl Iterator<Item = (u64, &'f Fact)>, wanted: &[u64]) -> B
 }
 
 /// R4: entries that differ in nothing but their ids.
-pub(super) fn copies(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
+pub(super) fn copies(table: &TableFacts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
     let twice = crowded(table.wholes.iter().copied(), 1);
     let mut groups: Vec<_> = groups(table.wholes.iter().copied().zip(&table.entries), &twice).into_values().collect();
     for group in &mut groups {
@@ -80,7 +80,7 @@ pub(super) fn copies(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
 }
 
 /// R5: several entries of one participant at one place. Returns the second and further ones.
-pub(super) fn repeats(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> Vec<Gap> {
+pub(super) fn repeats(table: &TableFacts<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> Vec<Gap> {
     if table.defined.is_some_and(|scale| scale.key.is_empty()) {
         return Vec::new();
     }
@@ -118,7 +118,7 @@ pub(super) fn repeats(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) ->
 }
 
 /// R7 and R8: the attempts of each visitor before there was a participant.
-pub(super) fn screening(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
+pub(super) fn screening(table: &TableFacts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
     let mut attempts: Vec<&(Fact, u32)> = table.screening.iter().filter(|(_, visitor)| *visitor != u32::MAX).collect();
     attempts.sort_unstable_by_key(|(fact, visitor)| (*visitor, fact.moment, fact.id));
     let study = table.context.study;
@@ -167,7 +167,7 @@ pub(super) fn screening(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) 
 }
 
 /// R18: days on which a program filled the screening in.
-pub(super) fn bots(table: &Facts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
+pub(super) fn bots(table: &TableFacts<'_>, sink: &mut impl FnMut(&Finding<'_>)) {
     let mut days: BTreeMap<_, Vec<&Fact>> = BTreeMap::new();
     for (fact, _) in table.screening.iter().filter(|(fact, _)| fact.moment != i64::MAX) {
         days.entry(day_of(fact.moment)).or_default().push(fact);

@@ -1,6 +1,6 @@
 //! What TaskLog says: who finished which task of which session, and when.
 
-use super::stamp::Stamp;
+use super::stamp::EntryStamp;
 use crate::study::each::Grid;
 use crate::study::record::Record;
 use crate::study::scale::ScaleKind;
@@ -50,7 +50,7 @@ impl Log {
 }
 
 /// TaskLog while it is read, row by row.
-pub struct Diary<'s> {
+pub struct TaskLogReader<'s> {
     slots: &'s Slots,
     session: Option<usize>,
     task: Option<usize>,
@@ -69,7 +69,7 @@ enum Spot {
     Slot(usize),
 }
 
-impl<'s> Diary<'s> {
+impl<'s> TaskLogReader<'s> {
     pub fn new(slots: &'s Slots, header: &[String]) -> Self {
         let at = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|column| column == name));
         Self {
@@ -83,8 +83,8 @@ impl<'s> Diary<'s> {
     }
 
     /// Takes in what somebody did; nothing of people that the roster does not have.
-    pub fn row(&mut self, record: &Record<'_>, stamp: Stamp) {
-        let Stamp { person: Some(person), label, moment } = stamp else { return };
+    pub fn row(&mut self, record: &Record<'_>, stamp: EntryStamp) {
+        let EntryStamp { person: Some(person), label, moment } = stamp else { return };
         let label = label as usize;
         if label >= self.places.len() {
             self.places.resize(label + 1, Spot::Unasked);

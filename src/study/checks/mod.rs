@@ -3,7 +3,7 @@
 //! What a row shows by itself ([`cells`]) stands in its `_flags` already. Then, for one server: [`crate::study::roster::Roster`] reads who
 //! takes part, and each combined table is read once, many at a time ([`table::Examination`]): row by row ([`told`] says in
 //! full what flags a row has), then by groups of its [`facts`]. TaskLog is one of them; what it says of the others
-//! ([`log::Log`]) closes them at the end. [`Seen`] sums up for the rules about accounts. Findings go into a sink one by one,
+//! ([`log::Log`]) closes them at the end. [`LastSeen`] sums up for the rules about accounts. Findings go into a sink one by one,
 //! in a fixed order per table.
 
 pub mod accounts;
@@ -31,7 +31,7 @@ use std::borrow::Cow;
 pub use crate::study::checks::settings::Settings;
 pub use crate::study::checks::severity::Severity;
 
-use crate::study::checks::catalogue::Rule;
+use crate::study::checks::catalogue::CheckRule;
 use crate::study::scale::Study;
 
 /// Something a rule found: a row of checks.csv.
@@ -67,7 +67,7 @@ impl Study {
         self.rules.get(name).is_none_or(|settings| !settings.off)
     }
 
-    pub fn severity(&self, rule: &Rule) -> Severity {
+    pub fn severity(&self, rule: &CheckRule) -> Severity {
         self.rules.get(rule.name).and_then(|settings| settings.severity).unwrap_or(rule.severity)
     }
 
@@ -83,14 +83,14 @@ impl Study {
 
 /// What the tables of a server show of its accounts, table by table.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct LastSeen {
     /// By account: the newest entry, in milliseconds since 1970.
     pub last: Vec<Option<i64>>,
     /// The newest entry of all.
     pub now: Option<i64>,
 }
 
-impl Seen {
+impl LastSeen {
     pub fn merge(&mut self, other: &Self) {
         if self.last.len() < other.last.len() {
             self.last.resize(other.last.len(), None);

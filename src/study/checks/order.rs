@@ -1,7 +1,7 @@
 //! Rules about when and where: R10, R17, S1.
 
 use super::Finding;
-use super::facts::{Facts, NOBODY};
+use super::facts::{NOBODY, TableFacts};
 use super::gaps::Gap;
 use super::log::{Log, is_compared};
 use crate::study::each::Grid;
@@ -32,7 +32,7 @@ pub(super) struct Firsts {
 }
 
 impl Firsts {
-    pub fn new(table: &Facts<'_>) -> Self {
+    pub fn new(table: &TableFacts<'_>) -> Self {
         let slots = table.context.slots.all.iter().enumerate();
         let slots: Vec<usize> =
             slots.filter(|(_, slot)| slot.scale.as_deref() == Some(table.scale)).map(|(number, _)| number).collect();
@@ -57,7 +57,7 @@ impl Firsts {
 
 /// S1 and R17: the table beside TaskLog. Returns where one of the two has a gap.
 pub(super) fn against_log(
-    table: &Facts<'_>,
+    table: &TableFacts<'_>,
     firsts: &Firsts,
     log: &Log,
     sink: &mut impl FnMut(&Finding<'_>),
@@ -97,7 +97,14 @@ pub(super) fn against_log(
 }
 
 /// R17: both have it, with the distance that a clock of another zone makes.
-fn apart(table: &Facts<'_>, own: First, logged: i64, person: u32, place: &str, sink: &mut impl FnMut(&Finding<'_>)) {
+fn apart(
+    table: &TableFacts<'_>,
+    own: First,
+    logged: i64,
+    person: u32,
+    place: &str,
+    sink: &mut impl FnMut(&Finding<'_>),
+) {
     if own.moment == i64::MAX || logged == i64::MAX || own.moment == logged {
         return;
     }
@@ -113,7 +120,7 @@ fn apart(table: &Facts<'_>, own: First, logged: i64, person: u32, place: &str, s
 
 /// Somebody's first entry in a session.
 #[derive(Debug, Clone, Copy)]
-struct Act {
+struct SessionStart {
     person: u32,
     session: usize,
     moment: i64,
@@ -121,7 +128,7 @@ struct Act {
 }
 
 /// R10: each participant's way through the sessions that have this questionnaire.
-pub(super) fn sessions(table: &Facts<'_>, firsts: &Firsts, log: &Log, sink: &mut impl FnMut(&Finding<'_>)) {
+pub(super) fn sessions(table: &TableFacts<'_>, firsts: &Firsts, log: &Log, sink: &mut impl FnMut(&Finding<'_>)) {
     let all = &table.context.slots.all;
     // Of each session the places in the table's slots: the schedule has them one behind the other.
     let places: Vec<usize> = (0..firsts.slots.len()).collect();
@@ -139,7 +146,7 @@ pub(super) fn sessions(table: &Facts<'_>, firsts: &Firsts, log: &Log, sink: &mut
         logged.clear();
         for (session, places) in &sessions {
             if let Some(first) = places.iter().filter_map(|place| firsts.at(*place, person)).min() {
-                own.push(Act { person, session: *session, moment: first.moment, id: first.id });
+                own.push(SessionStart { person, session: *session, moment: first.moment, id: first.id });
             }
             let first = places.iter().filter_map(|place| log.first(firsts.slots[*place], person)).min();
             logged.extend(first.filter(|moment| *moment != i64::MAX).map(|moment| (moment, *session)));
@@ -156,12 +163,12 @@ pub(super) fn sessions(table: &Facts<'_>, firsts: &Firsts, log: &Log, sink: &mut
     }
 }
 
-fn name<'t>(table: &'t Facts<'_>, session: usize) -> &'t str {
+fn name<'t>(table: &'t TableFacts<'_>, session: usize) -> &'t str {
     &table.context.study.sessions[session].name
 }
 
 /// A session without entry between two that have one.
-fn gap(table: &Facts<'_>, scheduled: &[usize], person: &[Act], sink: &mut impl FnMut(&Finding<'_>)) {
+fn gap(table: &TableFacts<'_>, scheduled: &[usize], person: &[SessionStart], sink: &mut impl FnMut(&Finding<'_>)) {
     let (Some(first), Some(last)) = (person.first(), person.last()) else { return };
     let between = scheduled.iter().filter(|session| (first.session..last.session).contains(*session));
     for session in between.filter(|session| !person.iter().any(|act| act.session == **session)) {
@@ -172,7 +179,7 @@ fn gap(table: &Facts<'_>, scheduled: &[usize], person: &[Act], sink: &mut impl F
 }
 
 /// A later session with an earlier date.
-fn backwards(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'_>)) -> bool {
+fn backwards(table: &TableFacts<'_>, person: &[SessionStart], sink: &mut impl FnMut(&Finding<'_>)) -> bool {
     let mut found = false;
     for pair in person.windows(2) {
         let [before, after] = pair else { continue };
@@ -186,7 +193,7 @@ fn backwards(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'
 }
 
 /// Two sessions closer than the schedule lets anybody go.
-fn too_soon(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'_>)) {
+fn too_soon(table: &TableFacts<'_>, person: &[SessionStart], sink: &mut impl FnMut(&Finding<'_>)) {
     let study = table.context.study;
     let slack = study.threshold("R10", "slack_days");
     for pair in person.windows(2) {
@@ -205,9 +212,14 @@ fn too_soon(table: &Facts<'_>, person: &[Act], sink: &mut impl FnMut(&Finding<'_
 }
 
 /// The table's order by date against TaskLog's, over the sessions that both have.
-fn unlike_log(table: &Facts<'_>, person: &[Act], logged: &[(i64, usize)], sink: &mut impl FnMut(&Finding<'_>)) {
+fn unlike_log(
+    table: &TableFacts<'_>,
+    person: &[SessionStart],
+    logged: &[(i64, usize)],
+    sink: &mut impl FnMut(&Finding<'_>),
+) {
     let has = |session: usize| logged.iter().any(|(_, logged)| *logged == session);
-    let mut own: Vec<&Act> = person.iter().filter(|act| act.moment != i64::MAX && has(act.session)).collect();
+    let mut own: Vec<&SessionStart> = person.iter().filter(|act| act.moment != i64::MAX && has(act.session)).collect();
     // Whose sessions follow each other in both agrees; that is nearly everyone.
     own.sort_by_key(|act| (act.moment, act.session));
     let theirs = logged.iter().map(|(_, session)| *session);

@@ -4,7 +4,7 @@ use crate::study::moment::Moment;
 
 /// Whose an entry is, of those that the roster has, where it belongs, and when it was entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub struct EntryStamp {
     pub person: Option<u32>,
     /// Numbers from 0: the same for entries of this table whose session, tag and task are the same.
     pub label: u32,

@@ -8,12 +8,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::cells::undecrypted;
 use super::columns::{self, Watch};
 pub use super::facts::Context;
-use super::facts::{Fact, Facts, NOBODY, Place};
+use super::facts::{Fact, FactPlace, NOBODY, TableFacts};
 use super::gaps::{self, Gap, Totals};
 use super::log::{Log, is_compared};
 use super::order::{self, Firsts};
-use super::stamp::Stamp;
-use super::{Finding, Seen, groups};
+use super::stamp::EntryStamp;
+use super::{Finding, LastSeen, groups};
 use crate::study::cell::{decimal, integer};
 use crate::study::labels::Labels;
 use crate::study::moment::{self, Moments};
@@ -22,7 +22,7 @@ use crate::study::record::Record;
 use crate::study::scale::{PARTICIPANT, Scale, ScaleKind};
 
 /// Where the columns of interest stand.
-pub(super) struct Columns {
+pub(super) struct KeyedColumns {
     pub participant: Vec<usize>,
     link: Option<usize>,
     key: Vec<usize>,
@@ -47,7 +47,7 @@ pub(super) struct Columns {
 const FRAME: &[&str] =
     &["id", "date", "session", "sessionName", "tag", "timeOnPage", "timeOnTask", "sessionId", "study", "dateCompleted"];
 
-impl Columns {
+impl KeyedColumns {
     fn new(context: &Context<'_>, defined: Option<&Scale>, kind: ScaleKind, header: &[String]) -> Self {
         let at = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|column| column == name));
         let usual = ["session".to_owned(), "tag".to_owned()];
@@ -106,11 +106,11 @@ fn hash(record: &Record<'_>, runs: &[Range<usize>], seed: u64) -> u64 {
 
 /// A combined table while it is read, row by row; what its rows show together is told at the end.
 pub struct Examination<'t> {
-    pub(super) at: Columns,
+    pub(super) at: KeyedColumns,
     pub(super) header: Vec<String>,
     pub(super) kind: ScaleKind,
-    pub(super) facts: Facts<'t>,
-    seen: Seen,
+    pub(super) facts: TableFacts<'t>,
+    seen: LastSeen,
     watch: Watch,
     labels: Labels,
     /// By label: into the places, and whether who answers there is not enrolled yet.
@@ -127,10 +127,10 @@ pub struct Examination<'t> {
 
 /// A table that was read and judged by itself. What TaskLog says is still to come: it is read meanwhile.
 pub struct Examined<'t> {
-    facts: Facts<'t>,
+    facts: TableFacts<'t>,
     header: Vec<String>,
     watch: Watch,
-    seen: Seen,
+    seen: LastSeen,
     /// Of tables whose entries stand alone there is nothing more to tell.
     open: Option<(Firsts, Vec<Gap>, Totals)>,
 }
@@ -144,9 +144,9 @@ impl<'t> Examination<'t> {
         let defined = ScaleName::new(scale).ok().and_then(|name| context.study.scales.get(&name));
         let kind = defined.map(|scale| scale.kind).unwrap_or_default();
         Self {
-            at: Columns::new(context, defined, kind, &header),
+            at: KeyedColumns::new(context, defined, kind, &header),
             watch: Watch::new(&header, defined),
-            facts: Facts {
+            facts: TableFacts {
                 context,
                 scale,
                 defined,
@@ -157,7 +157,7 @@ impl<'t> Examination<'t> {
                 visitors: Vec::new(),
                 strangers: Vec::new(),
             },
-            seen: Seen { last: vec![None; context.roster.people.len()], now: None },
+            seen: LastSeen { last: vec![None; context.roster.people.len()], now: None },
             labels: Labels::default(),
             spots: Vec::new(),
             places: Labels::default(),
@@ -187,7 +187,7 @@ impl<'t> Examination<'t> {
     }
 
     /// Takes in the next row; tells whose and when, unless it is an older version of an entry.
-    pub fn row(&mut self, record: &Record<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> Option<Stamp> {
+    pub fn row(&mut self, record: &Record<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> Option<EntryStamp> {
         if let Some(bytes) = self.bytes.take() {
             self.make_room(bytes, record);
         }
@@ -216,7 +216,7 @@ impl<'t> Examination<'t> {
         Examined { facts, header, watch, seen, open }
     }
 
-    fn entry(&mut self, record: &Record<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> Stamp {
+    fn entry(&mut self, record: &Record<'_>, sink: &mut impl FnMut(&Finding<'_>)) -> EntryStamp {
         let moment = self.moments.read(record.cell(self.at.date));
         let millis = moment.map(|moment| moment.millis);
         let id = integer(record.cell(self.at.id)).unwrap_or(i64::MAX);
@@ -237,7 +237,7 @@ impl<'t> Examination<'t> {
         let at = millis.unwrap_or(i64::MAX);
         self.watch.see(record, at);
         let label = self.label(record);
-        let stamp = Stamp { person: known, label, moment };
+        let stamp = EntryStamp { person: known, label, moment };
         if self.kind == ScaleKind::Trials {
             return stamp;
         }
@@ -340,7 +340,7 @@ impl<'t> Examination<'t> {
             || context.study.special_sessions.iter().any(|special| special == session);
         let text = String::from_utf8_lossy(&key().collect::<Vec<_>>().join(&b'/')).into_owned();
         let at = u32::try_from(self.facts.places.len()).unwrap_or(u32::MAX);
-        self.facts.places.push(Place { text, session: number, slot, apart });
+        self.facts.places.push(FactPlace { text, session: number, slot, apart });
         self.places.learn(at);
         at
     }
@@ -362,7 +362,7 @@ impl<'t> Examination<'t> {
 
 impl Examined<'_> {
     /// Tells what the table shows beside TaskLog.
-    pub fn finish(self, log: &Log, sink: &mut impl FnMut(&Finding<'_>)) -> Seen {
+    pub fn finish(self, log: &Log, sink: &mut impl FnMut(&Finding<'_>)) -> LastSeen {
         let Self { facts, header, watch, seen, open } = self;
         if let Some((firsts, mut gaps, totals)) = open {
             gaps.extend(order::against_log(&facts, &firsts, log, sink));

@@ -9,7 +9,7 @@ use super::{Finding, Severity, report};
 use crate::study::moment;
 use crate::study::record::Record;
 use crate::study::scale::ScaleKind;
-use crate::study::scoring::{Answer, answer};
+use crate::study::scoring::{CellAnswer, answer};
 
 impl Examination<'_> {
     /// What the row's own flags say, each with its cell.
@@ -105,7 +105,7 @@ impl Examination<'_> {
             "R12" => {
                 let meaning = self.facts.defined.map(|scale| answer(scale, column, value, day));
                 match meaning {
-                    Some(Answer::Missing(meaning)) => (value, meaning.word().into(), Severity::Notice),
+                    Some(CellAnswer::Missing(meaning)) => (value, meaning.word().into(), Severity::Notice),
                     _ => notice("a code for \"no answer\""),
                 }
             }

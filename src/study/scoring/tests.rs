@@ -24,7 +24,7 @@ fn scale(study: &str, name: &str) -> Scale {
 /// All scores of one entry, by name.
 fn scores(scale: &Scale, cells: &[(&str, &str)]) -> BTreeMap<String, (Option<f64>, usize)> {
     let scorer = Scorer::new(scale, |name| cells.iter().position(|(column, _)| *column == name));
-    let mut made = Made::default();
+    let mut made = EntryScores::default();
     scorer.score(|at| cells[at].1.as_bytes(), || None, &mut made);
     let of = |at: usize| (made.scores[at].value, made.scores[at].valid);
     scorer.wanted().map(|(at, rule)| (rule.name.clone(), of(at))).collect()
@@ -329,13 +329,16 @@ fn codes_hold_for_their_time() {
         ..Column::default()
     };
     let judge = Judge::new(&column);
-    assert_eq!(judge.judge(b"0", || day("2016-06-08")), Answer::Missing(MissingMeaning::NotAsked));
-    assert_eq!(judge.judge(b"0", || day("2016-06-09")), Answer::Number(0.0));
-    assert_eq!(judge.judge(b"0.0", || day("2020-01-01")), Answer::Missing(MissingMeaning::Server));
-    assert_eq!(judge.judge(b"3", || unreachable!("no code is 3")), Answer::Number(3.0));
-    for (cell, expected) in
-        [("", Answer::Empty), ("x", Answer::OutOfRange), ("5", Answer::OutOfRange), ("nan", Answer::OutOfRange)]
-    {
+    assert_eq!(judge.judge(b"0", || day("2016-06-08")), CellAnswer::Missing(MissingMeaning::NotAsked));
+    assert_eq!(judge.judge(b"0", || day("2016-06-09")), CellAnswer::Number(0.0));
+    assert_eq!(judge.judge(b"0.0", || day("2020-01-01")), CellAnswer::Missing(MissingMeaning::Server));
+    assert_eq!(judge.judge(b"3", || unreachable!("no code is 3")), CellAnswer::Number(3.0));
+    for (cell, expected) in [
+        ("", CellAnswer::Empty),
+        ("x", CellAnswer::OutOfRange),
+        ("5", CellAnswer::OutOfRange),
+        ("nan", CellAnswer::OutOfRange),
+    ] {
         assert_eq!(judge.judge(cell.as_bytes(), || None), expected, "{cell}");
     }
 }

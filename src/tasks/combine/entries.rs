@@ -9,11 +9,11 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::cancel::Cancel;
+use crate::disk::sorting::{Fixed, Merge, Sorter, long, short};
 use crate::failure::Failure;
 use crate::pool::arrivals::{Archived, sorted};
 use crate::pool::index::Index;
 use crate::pool::paths::ServerFolder;
-use crate::pool::sorting::{Fixed, Merge, Sorter, long, short};
 use crate::study::moment;
 use crate::study::name::ScaleName;
 use crate::study::people::Correction;
@@ -24,7 +24,7 @@ pub const NONE: i64 = i64::MAX;
 
 /// A row of an active table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
+pub struct ActiveRow {
     pub id: i64,
     /// Milliseconds since 1970; entries without a date come last.
     pub moment: i64,
@@ -35,7 +35,7 @@ pub struct Entry {
     pub length: u32,
 }
 
-impl Fixed for Entry {
+impl Fixed for ActiveRow {
     const SIZE: usize = 40;
 
     fn put(&self, out: &mut Vec<u8>) {
@@ -62,7 +62,7 @@ impl Fixed for Entry {
 
 /// A row of the combined table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Placed {
+pub struct CombinedRow {
     pub moment: i64,
     pub id: i64,
     /// The order of arrival among the versions of one id, the content of entries without one.
@@ -77,7 +77,7 @@ pub struct Placed {
     pub current: bool,
 }
 
-impl Fixed for Placed {
+impl Fixed for CombinedRow {
     const SIZE: usize = 49;
 
     fn put(&self, out: &mut Vec<u8>) {
@@ -100,7 +100,7 @@ impl Fixed for Placed {
 }
 
 /// One active table.
-pub struct Source {
+pub struct ActiveTable {
     pub path: PathBuf,
     /// Its columns as they stand there.
     pub header: Vec<String>,
@@ -108,7 +108,7 @@ pub struct Source {
     pub adopted: bool,
 }
 
-impl Source {
+impl ActiveTable {
     pub fn open(path: PathBuf, adopted: bool) -> Result<Self, Failure> {
         let (_, header) = Self::rows(&path)?;
         Ok(Self { path, header, adopted })
@@ -134,14 +134,14 @@ impl Source {
 }
 
 /// All columns of some tables, sorted.
-pub fn union(sources: &[Source]) -> Vec<String> {
+pub fn union(sources: &[ActiveTable]) -> Vec<String> {
     let all: BTreeSet<&String> = sources.iter().flat_map(|source| &source.header).collect();
     all.into_iter().cloned().collect()
 }
 
 /// What is read with all tables in view.
-pub struct Reading<'r> {
-    pub sources: &'r [Source],
+pub struct ActiveTables<'r> {
+    pub sources: &'r [ActiveTable],
     /// For what does not fit into memory.
     pub folder: &'r Path,
     pub corrections: &'r HashMap<i64, Vec<&'r Correction>>,
@@ -150,9 +150,9 @@ pub struct Reading<'r> {
     pub cancel: &'r Cancel,
 }
 
-impl Reading<'_> {
+impl ActiveTables<'_> {
     /// Every row of every table, by id. Tables are read in parallel.
-    pub fn entries(&self) -> Result<Merge<Entry>, Failure> {
+    pub fn entries(&self) -> Result<Merge<ActiveRow>, Failure> {
         let next = AtomicUsize::new(0);
         let spilled = |error: io::Error| Failure::write(self.folder, &error);
         let workers = rayon::current_num_threads().min(self.sources.len()).max(1);
@@ -168,13 +168,13 @@ impl Reading<'_> {
         Merge::new(sorters.collect::<Result<Vec<_>, Failure>>()?).map_err(spilled)
     }
 
-    fn read(&self, source: &Source, file: u32, sorter: &mut Sorter<Entry>) -> Result<(), Failure> {
+    fn read(&self, source: &ActiveTable, file: u32, sorter: &mut Sorter<ActiveRow>) -> Result<(), Failure> {
         let path = &source.path;
-        let (mut rows, header) = Source::rows(path)?;
+        let (mut rows, header) = ActiveTable::rows(path)?;
         let at = |name: &str| header.iter().position(|column| column == name);
         let (id_at, date_at) = (at("id"), moment::COLUMNS.iter().find_map(|name| at(name)));
         let needed = id_at.max(date_at).map_or(0, |last| last + 1);
-        let mut contents = Contents::new(&header, self.alike);
+        let mut contents = RowHasher::new(&header, self.alike);
         let mut cells = Cells::default();
         while let Some((place, row)) = rows.next_row().map_err(|error| Failure::read(path, &error))? {
             cells.split_first(row, needed);
@@ -188,7 +188,7 @@ impl Reading<'_> {
             let moment = mended.or_else(|| text(date_at)).and_then(moment::millis).unwrap_or(i64::MAX);
             let content = contents.of(row, &mut cells);
             let length = u32::try_from(place.length).unwrap_or(u32::MAX);
-            let entry = Entry { id, moment, content, file, offset: place.offset, length };
+            let entry = ActiveRow { id, moment, content, file, offset: place.offset, length };
             sorter.push(entry).map_err(|error| Failure::write(self.folder, &error))?;
         }
         Ok(())
@@ -196,14 +196,14 @@ impl Reading<'_> {
 }
 
 /// Tells equal rows by a number.
-enum Contents {
+enum RowHasher {
     /// Of the letters of the row, as mtdata would write it.
     Letters(Vec<u8>),
     /// Of the cells by their columns: absent and empty are the same, and the order is any.
     Cells(Vec<u64>),
 }
 
-impl Contents {
+impl RowHasher {
     fn new(header: &[String], alike: bool) -> Self {
         if alike {
             return Self::Letters(Vec::new());
@@ -275,11 +275,11 @@ const PART: usize = 1 << 17;
 
 /// Leaves exact repeats out, tells versions of an id, and orders by date, then id. Also: how many repeats there were.
 pub fn place(
-    entries: Merge<Entry>,
-    sources: &[Source],
+    entries: Merge<ActiveRow>,
+    sources: &[ActiveTable],
     seen: &mut FirstSeen,
     folder: &Path,
-) -> io::Result<(Merge<Placed>, u64)> {
+) -> io::Result<(Merge<CombinedRow>, u64)> {
     let mut sorter = Sorter::new(folder);
     let mut placing = Placing { entries, sources, seen, repeats: 0, versions: Vec::new(), files: Vec::new() };
     let (mut last, mut next) = (Vec::new(), Vec::new());
@@ -297,21 +297,21 @@ pub fn place(
 
 /// All entries while they are placed, id after id.
 struct Placing<'p> {
-    entries: Merge<Entry>,
-    sources: &'p [Source],
+    entries: Merge<ActiveRow>,
+    sources: &'p [ActiveTable],
     seen: &'p mut FirstSeen,
     repeats: u64,
     /// Of one id, and the raw files that brought them.
-    versions: Vec<Entry>,
+    versions: Vec<ActiveRow>,
     files: Vec<u32>,
 }
 
 impl Placing<'_> {
     /// Places entries until there are enough, or none is left.
-    fn fill(&mut self, out: &mut Vec<Placed>) -> io::Result<()> {
+    fn fill(&mut self, out: &mut Vec<CombinedRow>) -> io::Result<()> {
         while out.len() < PART {
             let Some(entry) = self.entries.take()? else { return Ok(()) };
-            let same = |one: &Entry| (one.id, one.moment, one.content) == (entry.id, entry.moment, entry.content);
+            let same = |one: &ActiveRow| (one.id, one.moment, one.content) == (entry.id, entry.moment, entry.content);
             // The same content has the same date, so repeats are neighbours, the one that came first ahead.
             if self.versions.last().is_some_and(same) {
                 self.repeats += 1;
@@ -330,12 +330,12 @@ impl Placing<'_> {
     }
 
     /// Places all versions of an id.
-    fn settle(&mut self, id: i64, out: &mut Vec<Placed>) -> io::Result<()> {
+    fn settle(&mut self, id: i64, out: &mut Vec<CombinedRow>) -> io::Result<()> {
         self.seen.of(id, &mut self.files)?;
         // Of the same moment, what was decoded from a raw file is the better version: an adopted table may have been
         // written from the same entry with fewer digits.
-        let archived = |one: &Entry| self.sources.get(one.file as usize).is_some_and(|source| !source.adopted);
-        let age = |one: &Entry| (one.moment, archived(one), one.file, one.offset);
+        let archived = |one: &ActiveRow| self.sources.get(one.file as usize).is_some_and(|source| !source.adopted);
+        let age = |one: &ActiveRow| (one.moment, archived(one), one.file, one.offset);
         let newest = self.versions.iter().map(age).max();
         self.versions.sort_unstable_by_key(|one| (one.file, one.offset));
         let same = u32::try_from(self.versions.len()).unwrap_or(u32::MAX);
@@ -350,7 +350,7 @@ impl Placing<'_> {
     }
 }
 
-fn placed(entry: &Entry, rank: u64, seen: u32, same: u32, current: bool) -> Placed {
-    let Entry { id, moment, file, offset, length, .. } = *entry;
-    Placed { moment, id, rank, file, offset, length, seen, same, current }
+fn placed(entry: &ActiveRow, rank: u64, seen: u32, same: u32, current: bool) -> CombinedRow {
+    let ActiveRow { id, moment, file, offset, length, .. } = *entry;
+    CombinedRow { moment, id, rank, file, offset, length, seen, same, current }
 }

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::closed::Closed;
-use super::entries::{NONE, Placed, Source};
+use super::closed_participants::ClosedParticipants;
+use super::entries::{ActiveTable, CombinedRow, NONE};
 use crate::failure::{Failure, FailureKind};
-use crate::study::checks::cells::{Row, RowRules, flag};
+use crate::study::checks::cells::{CheckedRow, RowRules, flag};
 use crate::study::people::Correction;
 use crate::table::rows::{Cells, Rows, put};
 
@@ -18,8 +18,8 @@ const GAP: u64 = 1 << 12;
 const STRETCH: u64 = 1 << 21;
 
 /// What a line is made with.
-pub struct Lines<'l> {
-    pub sources: &'l [Source],
+pub struct CombinedLines<'l> {
+    pub sources: &'l [ActiveTable],
     pub header: &'l [String],
     /// For each source, where its columns stand in the header.
     pub places: Vec<Vec<usize>>,
@@ -28,12 +28,12 @@ pub struct Lines<'l> {
     pub raw_files: &'l [String],
     pub corrections: &'l HashMap<i64, Vec<&'l Correction>>,
     /// Participants' cells that no key opened.
-    pub closed: &'l Closed,
+    pub closed: &'l ClosedParticipants,
 }
 
 /// Some lines, and what was found while making them.
 #[derive(Default)]
-pub struct Made {
+pub struct MadeLines {
     pub bytes: Vec<u8>,
     pub rows: u64,
     /// Corrections, by their place in memory, that were applied.
@@ -41,9 +41,9 @@ pub struct Made {
     pub refused: Vec<String>,
 }
 
-impl Lines<'_> {
+impl CombinedLines<'_> {
     /// The lines of some rows, in their order.
-    pub fn make(&self, rows: &[Placed]) -> Result<Made, Failure> {
+    pub fn make(&self, rows: &[CombinedRow]) -> Result<MadeLines, Failure> {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_unstable_by_key(|at| (rows[*at].file, rows[*at].offset));
         let mut stretches: Vec<Vec<u8>> = Vec::new();
@@ -56,8 +56,9 @@ impl Lines<'_> {
             let mut count = 1;
             for row in rest[1..].iter().map(|at| rows[*at]) {
                 // Only within one file do places count from the first row's.
-                let far =
-                    |row: Placed| row.offset > end + GAP || row.offset + u64::from(row.length) - first.offset > STRETCH;
+                let far = |row: CombinedRow| {
+                    row.offset > end + GAP || row.offset + u64::from(row.length) - first.offset > STRETCH
+                };
                 if row.file != first.file || far(row) {
                     break;
                 }
@@ -81,7 +82,7 @@ impl Lines<'_> {
             rest = &rest[count..];
         }
         let length: usize = rows.iter().map(|row| row.length as usize + 64).sum();
-        let mut made = Made { bytes: Vec::with_capacity(length), ..Made::default() };
+        let mut made = MadeLines { bytes: Vec::with_capacity(length), ..MadeLines::default() };
         let (mut split, mut flags) = (Cells::default(), String::new());
         for (row, (stretch, inside)) in rows.iter().zip(found) {
             let bytes = &stretches[stretch][inside..inside + row.length as usize];
@@ -92,11 +93,11 @@ impl Lines<'_> {
 
     fn line(
         &self,
-        row: &Placed,
+        row: &CombinedRow,
         bytes: &[u8],
         split: &mut Cells,
         flags: &mut String,
-        made: &mut Made,
+        made: &mut MadeLines,
     ) -> Result<(), Failure> {
         split.split(bytes);
         let source = &self.sources[row.file as usize];
@@ -117,7 +118,7 @@ impl Lines<'_> {
             word(flags, "no_raw_file");
         }
         let closed = self.closed.of(row.id);
-        self.rules.flags(&Row { cells: &cells, dated: row.moment != i64::MAX, closed }, flags);
+        self.rules.flags(&CheckedRow { cells: &cells, dated: row.moment != i64::MAX, closed }, flags);
         let out = &mut made.bytes;
         // Tables of mtdata's own writing have the same columns and quotes already.
         let as_it_is = !corrected && split.is_plain() && places.len() == self.header.len();
@@ -143,7 +144,13 @@ impl Lines<'_> {
     }
 
     /// Applies what the corrections file says of an entry, where the old value is what it expects.
-    fn correct<'c>(&'c self, row: &Placed, cells: &mut [&'c [u8]], flags: &mut String, made: &mut Made) -> bool {
+    fn correct<'c>(
+        &'c self,
+        row: &CombinedRow,
+        cells: &mut [&'c [u8]],
+        flags: &mut String,
+        made: &mut MadeLines,
+    ) -> bool {
         let Some(corrections) = self.corrections.get(&row.id).filter(|_| row.id != NONE) else { return false };
         let mut changed = false;
         for one in corrections {
@@ -182,7 +189,7 @@ fn number(out: &mut Vec<u8>, number: u32) {
 }
 
 /// A row that has not as many cells as its header: the table was not written by mtdata, or was damaged.
-fn uneven(source: &Source, offset: u64, cells: usize) -> Failure {
+fn uneven(source: &ActiveTable, offset: u64, cells: usize) -> Failure {
     let path = &source.path;
     let before = |rows: &mut Rows<File>| -> io::Result<u64> {
         let mut count = 0;

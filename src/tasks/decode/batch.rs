@@ -29,7 +29,7 @@ const SHOWN: usize = 1 << 16;
 
 /// Entries that follow each other in a raw file.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct EntryBatch {
     bytes: Vec<u8>,
     entries: Vec<Range<usize>>,
     pub fragments: Vec<Fragment>,
@@ -37,7 +37,7 @@ pub struct Batch {
     pub offset: u64,
 }
 
-impl Batch {
+impl EntryBatch {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.fragments.is_empty()
     }
@@ -52,33 +52,33 @@ impl Batch {
 }
 
 /// A raw file that is read batch by batch.
-pub struct Source {
+pub struct RawBatches {
     pieces: Pieces<File>,
 }
 
-impl Source {
+impl RawBatches {
     pub fn open(path: &Path, care: Care) -> io::Result<Self> {
         Ok(Self { pieces: Pieces::new(File::open(path)?, care) })
     }
 
     /// The next entries, in the room of an older batch; none at the end.
-    pub fn batch(&mut self, old: Batch) -> io::Result<Batch> {
+    pub fn batch(&mut self, old: EntryBatch) -> io::Result<EntryBatch> {
         self.read(BYTES, old)
     }
 
     /// A few first entries.
-    pub fn glance(&mut self) -> io::Result<Batch> {
-        self.read(GLANCE, Batch::default())
+    pub fn glance(&mut self) -> io::Result<EntryBatch> {
+        self.read(GLANCE, EntryBatch::default())
     }
 
-    fn read(&mut self, most: usize, old: Batch) -> io::Result<Batch> {
-        let Batch { mut bytes, mut entries, .. } = old;
+    fn read(&mut self, most: usize, old: EntryBatch) -> io::Result<EntryBatch> {
+        let EntryBatch { mut bytes, mut entries, .. } = old;
         entries.clear();
         bytes.clear();
         // A single long entry is no reason to keep its room.
         bytes.shrink_to(most * 2);
         bytes.reserve(most + most / 8);
-        let mut batch = Batch { bytes, entries, ..Batch::default() };
+        let mut batch = EntryBatch { bytes, entries, ..EntryBatch::default() };
         while batch.bytes.len() < most && batch.fragments.len() < 1024 {
             match self.pieces.next()? {
                 None => break,

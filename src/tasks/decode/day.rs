@@ -16,21 +16,21 @@ use crate::counts::{Count, Counts};
 use crate::disk::atomic::Written;
 use crate::disk::atomic::{self, AtomicFile};
 use crate::failure::{Failure, FailureKind};
-use crate::keys::remembered::{Known, Plain, Sealed};
-use crate::keys::ring::{Closed, Keyring};
+use crate::keys::remembered::{Ciphertext, Plain, RememberedText};
+use crate::keys::ring::{DecryptFailure, Keyring};
 use crate::pool::paths::{DateStyle, ServerFolder, raw_name};
 use crate::pool::raw_reader::Care;
 use crate::task::{Axes, Done, Warning, Work};
-use crate::tasks::decode::batch::{Batch, Fragment, Source};
+use crate::tasks::decode::batch::{EntryBatch, Fragment, RawBatches};
 use crate::tasks::decode::drift::{self, Shape};
-use crate::tasks::decode::rows::{Columns, NotJson, Parsed, Parser, Refused, Rows};
+use crate::tasks::decode::rows::{DayColumns, EntryRows, NotJson, Parsed, Parser, RefusedValue};
 use crate::tasks::decode::shrunk;
 
 /// Entries that one core takes at a time.
 const SHARE: usize = 64;
 
 /// One day of one scale.
-pub struct Day<'d> {
+pub struct DayDecoding<'d> {
     pub work: &'d Work<'d>,
     pub ring: &'d Keyring,
     pub folder: &'d ServerFolder,
@@ -54,7 +54,7 @@ enum Again {
     Damaged(usize),
 }
 
-impl Day<'_> {
+impl DayDecoding<'_> {
     pub fn decode(&self) -> Result<Done, Failure> {
         let mut files = self.files()?;
         let mut decrypted = 0;
@@ -116,12 +116,12 @@ impl Day<'_> {
         let mut names = BTreeSet::new();
         for file in &*files {
             let read = |error| Failure::read(&file.path, &error);
-            let batch = Source::open(&file.path, file.care).and_then(|mut source| source.glance()).map_err(read)?;
-            names.append(&mut keys(&batch, &Columns::default()));
+            let batch = RawBatches::open(&file.path, file.care).and_then(|mut source| source.glance()).map_err(read)?;
+            names.append(&mut keys(&batch, &DayColumns::default()));
         }
         loop {
-            let columns = Columns::new(names.clone());
-            let mut table = Table::new(self, &columns, files)?;
+            let columns = DayColumns::new(names.clone());
+            let mut table = DayTable::new(self, &columns, files)?;
             match table.fill(decrypted)? {
                 None => return table.finish(),
                 Some(Again::Columns(mut more)) => names.append(&mut more),
@@ -132,7 +132,7 @@ impl Day<'_> {
 }
 
 /// Keys of a batch that are no columns yet.
-fn keys(batch: &Batch, columns: &Columns) -> BTreeSet<String> {
+fn keys(batch: &EntryBatch, columns: &DayColumns) -> BTreeSet<String> {
     let share = |share: &[std::ops::Range<usize>]| {
         let mut parser = Parser::new(columns, 0);
         for entry in share {
@@ -152,16 +152,16 @@ type Share<'b> = (Vec<Result<Parsed<'b>, NotJson>>, BTreeSet<String>);
 
 /// What is known of the damage of a file.
 #[derive(Default)]
-struct Harm {
+struct FileDamage {
     first: Option<(u64, &'static str)>,
     places: u64,
     bytes: u64,
 }
 
 /// The table while it is written.
-struct Table<'t> {
-    day: &'t Day<'t>,
-    columns: &'t Columns,
+struct DayTable<'t> {
+    day: &'t DayDecoding<'t>,
+    columns: &'t DayColumns,
     files: &'t mut [Raw],
     out: AtomicFile,
     quarantine: Quarantine,
@@ -175,8 +175,8 @@ struct Table<'t> {
     warnings: Vec<Warning>,
 }
 
-impl<'t> Table<'t> {
-    fn new(day: &'t Day<'t>, columns: &'t Columns, files: &'t mut [Raw]) -> Result<Self, Failure> {
+impl<'t> DayTable<'t> {
+    fn new(day: &'t DayDecoding<'t>, columns: &'t DayColumns, files: &'t mut [Raw]) -> Result<Self, Failure> {
         let paths: Vec<PathBuf> = day.work.outputs.iter().map(|output| day.work.locate(&output.path)).collect();
         let [active, quarantine] = paths.as_slice() else {
             return Err(Failure::new(FailureKind::Internal, "a decoding has two outputs"));
@@ -209,14 +209,14 @@ impl<'t> Table<'t> {
     fn fill(&mut self, decrypted: &mut u64) -> Result<Option<Again>, Failure> {
         let total: u64 = self.files.iter().map(|file| file.size).sum();
         let mut before = 0;
-        let mut spare = Batch::default();
+        let mut spare = EntryBatch::default();
         let mut more = BTreeSet::new();
         for index in 0..self.files.len() {
             let path = self.files[index].path.clone();
             let read = |error| Failure::read(&path, &error);
-            let mut source = Source::open(&path, self.files[index].care).map_err(read)?;
+            let mut source = RawBatches::open(&path, self.files[index].care).map_err(read)?;
             let mut next = source.batch(std::mem::take(&mut spare)).map_err(read)?;
-            let mut harm = Harm::default();
+            let mut harm = FileDamage::default();
             let mut entries = 0;
             while !next.is_empty() {
                 self.day.work.cancel.check()?;
@@ -243,7 +243,7 @@ impl<'t> Table<'t> {
         Ok((!more.is_empty()).then_some(Again::Columns(more)))
     }
 
-    fn tell(&mut self, path: &Path, harm: &Harm, entries: u64) {
+    fn tell(&mut self, path: &Path, harm: &FileDamage, entries: u64) {
         let Some((at, why)) = harm.first else { return };
         let more = if harm.places > 1 { format!(", and {} places more", harm.places - 1) } else { String::new() };
         let message = format!(
@@ -258,8 +258,8 @@ impl<'t> Table<'t> {
     fn add(
         &mut self,
         file: usize,
-        batch: &Batch,
-        harm: &mut Harm,
+        batch: &EntryBatch,
+        harm: &mut FileDamage,
         decrypted: &mut u64,
     ) -> Result<Option<Again>, Failure> {
         let share = |share: &[std::ops::Range<usize>]| -> Share<'_> {
@@ -293,13 +293,13 @@ impl<'t> Table<'t> {
         *decrypted += self.open(file, wanted);
         let known = |sealed| self.known(file, sealed);
         let write = |(share, (entries, new)): (usize, (&[Parsed<'_>], &[bool]))| {
-            let mut rows = Rows::new(self.columns);
+            let mut rows = EntryRows::new(self.columns);
             for (index, (entry, _)) in entries.iter().zip(new).enumerate().filter(|(_, (_, new))| **new) {
                 rows.add(share * SHARE + index, entry, known);
             }
             rows.finish()
         };
-        let written: Vec<(Vec<u8>, Vec<Refused>)> =
+        let written: Vec<(Vec<u8>, Vec<RefusedValue>)> =
             parsed.par_chunks(SHARE).zip(new.par_chunks(SHARE)).enumerate().map(write).collect();
         let active = |error: io::Error| Failure::write(&self.day.folder.active(), &error);
         let mut refused = Vec::new();
@@ -337,7 +337,7 @@ impl<'t> Table<'t> {
     }
 
     /// What is known of a value, first by the file it stands in.
-    fn known(&self, file: usize, sealed: Sealed) -> Option<Known<'_>> {
+    fn known(&self, file: usize, sealed: Ciphertext) -> Option<RememberedText<'_>> {
         let of = |file: &'_ Raw| -> bool { file.plain.found(sealed).or(file.plain.remembered(sealed)).is_some() };
         let file = std::iter::once(&self.files[file]).chain(&*self.files).find(|file| of(file))?;
         file.plain.found(sealed).or(file.plain.remembered(sealed))
@@ -346,9 +346,9 @@ impl<'t> Table<'t> {
     fn refuse(
         &mut self,
         file: usize,
-        refused: &[Refused],
+        refused: &[RefusedValue],
         fragments: &[Fragment],
-        harm: &mut Harm,
+        harm: &mut FileDamage,
     ) -> Result<(), Failure> {
         let name = &self.files[file].name;
         let mut fragments = fragments.iter().peekable();
@@ -362,7 +362,7 @@ impl<'t> Table<'t> {
             rows.push([name, id, column, row.reason, &row.value]);
             if row.is_closed() {
                 self.unopened += 1;
-                self.no_key |= row.reason == Closed::NoKey.word();
+                self.no_key |= row.reason == DecryptFailure::NoKey.word();
             }
         }
         for fragment in fragments {
@@ -424,7 +424,7 @@ impl<'t> Table<'t> {
     }
 }
 
-impl Harm {
+impl FileDamage {
     /// The row of a fragment; none when something is only missing.
     fn add<'f>(&mut self, file: &'f str, fragment: &'f Fragment) -> Option<[&'f str; 5]> {
         self.first.get_or_insert((fragment.at, fragment.why));

@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use crate::keys::remembered::{Known, Sealed};
-use crate::keys::ring::Closed;
+use crate::keys::remembered::{Ciphertext, RememberedText};
+use crate::keys::ring::DecryptFailure;
 use crate::study::cell;
 use crate::study::entry;
 use crate::table::rows::put;
 
 /// The columns of a table, sorted.
 #[derive(Debug, Default)]
-pub struct Columns {
+pub struct DayColumns {
     names: Vec<String>,
     places: FxHashMap<String, usize>,
     /// Those that hold encrypted values.
@@ -22,7 +22,7 @@ pub struct Columns {
     id: Option<usize>,
 }
 
-impl Columns {
+impl DayColumns {
     pub fn new(names: BTreeSet<String>) -> Self {
         let names: Vec<String> = names.into_iter().collect();
         Self {
@@ -40,7 +40,7 @@ impl Columns {
 
 /// A part of an entry's text; empty when the entry does not have the field.
 #[derive(Debug, Clone, Copy, Default)]
-struct Span {
+struct ValueSpan {
     start: u32,
     length: u32,
 }
@@ -52,12 +52,12 @@ pub struct Parsed<'b> {
     pub identity: u128,
     pub id: Option<i64>,
     /// Encrypted values, and their columns.
-    pub sealed: Vec<(usize, Sealed)>,
+    pub sealed: Vec<(usize, Ciphertext)>,
     text: Cow<'b, str>,
     /// By column.
-    spans: Vec<Span>,
+    spans: Vec<ValueSpan>,
     /// Values whose key came again with another, and their columns.
-    repeated: Vec<(usize, Span)>,
+    repeated: Vec<(usize, ValueSpan)>,
 }
 
 /// Why an object is no entry.
@@ -67,7 +67,7 @@ pub struct NotJson;
 /// Reads entries of one table, whose fields mostly stand in the same order.
 #[derive(Debug)]
 pub struct Parser<'c> {
-    columns: &'c Columns,
+    columns: &'c DayColumns,
     seed: u64,
     /// The column of each field of the last entry.
     order: Vec<usize>,
@@ -76,7 +76,7 @@ pub struct Parser<'c> {
 }
 
 impl<'c> Parser<'c> {
-    pub fn new(columns: &'c Columns, seed: u64) -> Self {
+    pub fn new(columns: &'c DayColumns, seed: u64) -> Self {
         Self { columns, seed, order: Vec::new(), unknown: BTreeSet::new() }
     }
 
@@ -88,7 +88,7 @@ impl<'c> Parser<'c> {
             // A few bytes of another encoding cost their value, not the entry.
             Err(_) => entry::id(bytes).map(|_| String::from_utf8_lossy(bytes)).map_err(|_| NotJson)?,
         };
-        let mut spans = vec![Span::default(); self.columns.names.len()];
+        let mut spans = vec![ValueSpan::default(); self.columns.names.len()];
         let mut repeated = Vec::new();
         let base = text.as_ptr() as usize;
         let mut field = 0;
@@ -106,7 +106,7 @@ impl<'c> Parser<'c> {
             }
             field += 1;
             let start = u32::try_from(raw.as_ptr() as usize - base).unwrap_or(u32::MAX);
-            let span = Span { start, length: u32::try_from(raw.len()).unwrap_or(u32::MAX) };
+            let span = ValueSpan { start, length: u32::try_from(raw.len()).unwrap_or(u32::MAX) };
             let before = std::mem::replace(&mut spans[place], span);
             if before.length > 0 {
                 repeated.push((place, before));
@@ -116,14 +116,14 @@ impl<'c> Parser<'c> {
         let mut parsed =
             Parsed { identity: xxh3_128_with_seed(bytes, *seed), id: None, sealed: Vec::new(), text, spans, repeated };
         parsed.id = columns.id.and_then(|place| parsed.raw(place).parse().ok());
-        let hashed = |place: &usize| parsed.ciphertext(*place).map(|text| (*place, Sealed::of(&text)));
+        let hashed = |place: &usize| parsed.ciphertext(*place).map(|text| (*place, Ciphertext::of(&text)));
         parsed.sealed = columns.sealed.iter().filter_map(hashed).collect();
         Ok(parsed)
     }
 }
 
 impl Parsed<'_> {
-    fn span(&self, span: Span) -> &str {
+    fn span(&self, span: ValueSpan) -> &str {
         let start = span.start as usize;
         self.text.get(start..start + span.length as usize).unwrap_or_default()
     }
@@ -139,14 +139,14 @@ impl Parsed<'_> {
     }
 
     /// The encrypted values, as they stand there.
-    pub fn ciphertexts<'s>(&'s self, columns: &'s Columns) -> impl Iterator<Item = Cow<'s, str>> {
+    pub fn ciphertexts<'s>(&'s self, columns: &'s DayColumns) -> impl Iterator<Item = Cow<'s, str>> {
         columns.sealed.iter().filter_map(|place| self.ciphertext(*place))
     }
 }
 
 /// A value that no cell holds, and why.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RefusedValue {
     /// Of the entry among those that were read with it.
     pub entry: usize,
     pub id: Option<i64>,
@@ -156,30 +156,42 @@ pub struct Refused {
     pub value: String,
 }
 
-impl Refused {
+impl RefusedValue {
     /// An encrypted value that stays closed.
     pub fn is_closed(&self) -> bool {
-        [Closed::NotCiphertext, Closed::Garbage, Closed::NoKey].iter().any(|closed| closed.word() == self.reason)
+        [DecryptFailure::NotCiphertext, DecryptFailure::Garbage, DecryptFailure::NoKey]
+            .iter()
+            .any(|closed| closed.word() == self.reason)
     }
 }
 
 /// Rows as they stand in the file.
 #[derive(Debug)]
-pub struct Rows<'c> {
-    columns: &'c Columns,
+pub struct EntryRows<'c> {
+    columns: &'c DayColumns,
     table: Vec<u8>,
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusedValue>,
 }
 
-impl<'c> Rows<'c> {
-    pub fn new(columns: &'c Columns) -> Self {
+impl<'c> EntryRows<'c> {
+    pub fn new(columns: &'c DayColumns) -> Self {
         Self { columns, table: Vec::new(), refused: Vec::new() }
     }
 
     /// Writes the row of an entry; `known` has the texts of encrypted values.
-    pub fn add<'k>(&mut self, entry: usize, parsed: &Parsed<'_>, known: impl Fn(Sealed) -> Option<Known<'k>>) {
-        let refuse =
-            |column, reason, value: &str| Refused { entry, id: parsed.id, column, reason, value: value.to_owned() };
+    pub fn add<'k>(
+        &mut self,
+        entry: usize,
+        parsed: &Parsed<'_>,
+        known: impl Fn(Ciphertext) -> Option<RememberedText<'k>>,
+    ) {
+        let refuse = |column, reason, value: &str| RefusedValue {
+            entry,
+            id: parsed.id,
+            column,
+            reason,
+            value: value.to_owned(),
+        };
         for (place, span) in &parsed.repeated {
             let raw = parsed.span(*span);
             let value = cell::text(raw).unwrap_or(Cow::Borrowed(raw));
@@ -211,7 +223,7 @@ impl<'c> Rows<'c> {
                 continue;
             }
             let sealed = parsed.sealed.iter().find(|(column, _)| *column == place);
-            match sealed.and_then(|(_, sealed)| known(*sealed)).unwrap_or(Err(Closed::NoKey)) {
+            match sealed.and_then(|(_, sealed)| known(*sealed)).unwrap_or(Err(DecryptFailure::NoKey)) {
                 Ok(opened) => put(&mut self.table, opened.as_bytes()),
                 Err(closed) => self.refused.push(refuse(Some(place), closed.word(), &text)),
             }
@@ -224,7 +236,7 @@ impl<'c> Rows<'c> {
     }
 
     /// The rows, and what they do not hold.
-    pub fn finish(self) -> (Vec<u8>, Vec<Refused>) {
+    pub fn finish(self) -> (Vec<u8>, Vec<RefusedValue>) {
         (self.table, self.refused)
     }
 }
@@ -264,16 +276,16 @@ mod tests {
         format!("\"{}\"", units.concat())
     }
 
-    type Made = Vec<(String, (String, String))>;
+    type GivenEntry = Vec<(String, (String, String))>;
 
     /// Entries of one table: each has some of the keys, in an order of its own.
-    fn entries() -> impl Strategy<Value = Vec<Made>> {
+    fn entries() -> impl Strategy<Value = Vec<GivenEntry>> {
         let keys = prop::collection::btree_set("[a-z,\"é\n]{1,4}", 1..6);
         keys.prop_flat_map(|keys| {
             let keys: Vec<String> = keys.into_iter().filter(|key| key != "id").collect();
             let all = keys.len();
             let entry = (prop::sample::subsequence(keys, 0..=all).prop_shuffle(), prop::collection::vec(value(), all))
-                .prop_map(|(keys, values)| keys.into_iter().zip(values).collect::<Made>());
+                .prop_map(|(keys, values)| keys.into_iter().zip(values).collect::<GivenEntry>());
             prop::collection::vec(entry, 1..12)
         })
     }
@@ -285,14 +297,14 @@ mod tests {
                 let fields = entry.iter().map(|(key, (json, _))| format!("{}:{json}", serde_json::to_string(key).unwrap()));
                 format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
             }).collect();
-            let none = Columns::default();
+            let none = DayColumns::default();
             let mut glance = Parser::new(&none, 1);
             for text in &texts {
                 glance.parse(text.as_bytes()).unwrap();
             }
-            let columns = Columns::new(glance.unknown);
+            let columns = DayColumns::new(glance.unknown);
             let mut parser = Parser::new(&columns, 1);
-            let mut rows = Rows::new(&columns);
+            let mut rows = EntryRows::new(&columns);
             for (index, text) in texts.iter().enumerate() {
                 rows.add(index, &parser.parse(text.as_bytes()).unwrap(), |_| None);
             }

@@ -28,12 +28,12 @@ use crate::tasks::export::context::{Collected, RequestContext};
 use crate::tasks::export::trip::Trip;
 
 /// The exports of all servers.
-pub struct Export {
+pub struct ExportTask {
     servers: Arc<Servers>,
     connections: BTreeMap<ServerName, ServerConnection>,
 }
 
-impl Export {
+impl ExportTask {
     pub fn new(project: &Project) -> Self {
         let connections =
             project.servers.iter().map(|(name, server)| (name.clone(), ServerConnection::to(server))).collect();
@@ -102,7 +102,7 @@ impl Export {
 
 /// Beside the listing this sees to what belongs to a server as a whole: marks that were lost, deletions that a killed run
 /// left without an end, the first copy of the schedule.
-impl Lister for Export {
+impl Lister for ExportTask {
     fn list(
         &self,
         name: &ServerName,
@@ -120,7 +120,7 @@ impl Lister for Export {
     }
 }
 
-impl Task for Export {
+impl Task for ExportTask {
     fn revision(&self) -> u32 {
         1
     }

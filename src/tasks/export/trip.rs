@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 
-use crate::client::server::{Answer, Asked, StudyServer, Untaken};
+use crate::client::server::{AnswerBody, StudyServer, TableRequest, Untaken};
 use crate::config::servers::Server;
 use crate::counts::{Count, Counts};
 use crate::disk::atomic::Written;
@@ -225,7 +225,7 @@ impl<'t> Trip<'t> {
         let raw = self.folder.raw();
         let progress = |size| self.context.voice.progress(size, 0);
         let (policy, cancel) = (self.context.policy, self.context.cancel);
-        let asked = Asked { scale: self.scale, after, policy, cancel, progress: &progress };
+        let asked = TableRequest { scale: self.scale, after, policy, cancel, progress: &progress };
         let mut spoilt = None;
         let taken = self.client.entries(&asked, |answer| {
             let own = |error: io::Error| Untaken::Failed(Failure::write(&raw, &error));
@@ -397,7 +397,7 @@ fn gather(source: &mut Copying<'_, '_>, listed: u64) -> Result<Received, Broken>
 
 /// A body that is written to a file while it is read.
 struct Copying<'c, 'a> {
-    answer: &'c mut Answer<'a>,
+    answer: &'c mut AnswerBody<'a>,
     incoming: &'c mut Incoming,
     /// Of the file, not of the network.
     trouble: Option<io::Error>,

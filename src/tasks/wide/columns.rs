@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::study::name::ScaleName;
 use crate::study::scale::{ScheduledTask, Study};
-use crate::tasks::kept::{Kept, Policy, encode, parts};
+use crate::table::selection::{Policy, SelectedRows, encode, parts};
 
 /// Occasions in the order of their columns.
 pub struct Occasions {
@@ -23,9 +23,9 @@ pub struct Occasion {
 }
 
 impl Occasions {
-    pub fn new(study: Option<&Study>, scale: &ScaleName, policy: &Policy, kept: &Kept) -> Self {
-        let mut most = kept.occasions.clone();
-        for (occasion, count) in scheduled(study, scale, policy, kept) {
+    pub fn new(study: Option<&Study>, scale: &ScaleName, policy: &Policy, selected: &SelectedRows) -> Self {
+        let mut most = selected.occasion_keys.clone();
+        for (occasion, count) in scheduled(study, scale, policy, selected) {
             let known = most.entry(occasion).or_default();
             *known = count.max(*known);
         }
@@ -43,15 +43,20 @@ impl Occasions {
 }
 
 /// What the schedule has of this scale, and how often.
-fn scheduled(study: Option<&Study>, scale: &ScaleName, policy: &Policy, kept: &Kept) -> HashMap<Vec<u8>, usize> {
+fn scheduled(
+    study: Option<&Study>,
+    scale: &ScaleName,
+    policy: &Policy,
+    selected: &SelectedRows,
+) -> HashMap<Vec<u8>, usize> {
     let mut all = HashMap::new();
     for session in study.into_iter().flat_map(|study| &study.sessions) {
         for task in session.tasks.iter().filter(|task| task.scale.as_ref() == Some(scale)) {
-            let Some(occasion) = occasion(policy, &session.name, task) else { continue };
+            let Some(occasion) = occasion_key(policy, &session.name, task) else { continue };
             // A place in the schedule without tag takes entries of every tag: those have columns already.
             let open = task.tag.is_none() && policy.key.len() > 1;
             let answered = |known: &Vec<u8>| parts(known).first() == Some(&session.name.as_bytes());
-            if !open || !kept.occasions.keys().any(answered) {
+            if !open || !selected.occasion_keys.keys().any(answered) {
                 let count: &mut usize = all.entry(occasion).or_default();
                 *count = policy.times.min(*count + 1);
             }
@@ -60,7 +65,7 @@ fn scheduled(study: Option<&Study>, scale: &ScaleName, policy: &Policy, kept: &K
     all
 }
 
-fn occasion(policy: &Policy, session: &str, task: &ScheduledTask) -> Option<Vec<u8>> {
+fn occasion_key(policy: &Policy, session: &str, task: &ScheduledTask) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     for column in &policy.key {
         match column.as_str() {
@@ -118,16 +123,16 @@ mod tests {
         let study = Study { sessions, ..Study::default() };
         let defined = Scale { key: vec!["session".into(), "tag".into()], times: 2, ..Scale::default() };
         let policy = Policy::new(Some(&defined), Duplicates::First);
-        let mut kept = Kept::default();
+        let mut selected = SelectedRows::default();
         for (session, tag, most) in
             [("zeta", "", 1), ("", "", 1), ("alpha", "x", 2), ("second", "other", 1), ("third", "pre", 2)]
         {
             let mut text = Vec::new();
             encode(&mut text, session.as_bytes());
             encode(&mut text, tag.as_bytes());
-            kept.occasions.insert(text, most);
+            selected.occasion_keys.insert(text, most);
         }
-        let occasions = Occasions::new(Some(&study), &scale, &policy, &kept);
+        let occasions = Occasions::new(Some(&study), &scale, &policy, &selected);
         let names: Vec<(&str, usize)> = occasions.all.iter().map(|one| (one.name.as_str(), one.most)).collect();
         assert_eq!(
             names,

@@ -10,15 +10,15 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::counts::{Count, Counts};
 use crate::disk::atomic::Written;
 use crate::disk::atomic::{AtomicFile, SHARED};
+use crate::disk::sorting::{Merge, SortRecord, Sorter, fill};
 use crate::failure::{Failure, FailureKind};
-use crate::pool::sorting::{Merge, Record, Sorter, fill};
 use crate::study::moment;
 use crate::study::scale::{PARTICIPANT, Scale};
-use crate::table::batches::{Batch, Table, filled, in_order};
+use crate::table::batches::{RowBatch, Table, filled, in_order};
 use crate::table::rows::{Cells, put};
+use crate::table::selection::{KeyColumns, Policy, SelectedRows};
 use crate::task::{Warning, Work};
 use crate::tasks::combine::ADDED;
-use crate::tasks::kept::{Kept, Places, Policy};
 use crate::tasks::wide::columns::Occasions;
 
 /// More columns than this nobody reads; a table that would have them is no questionnaire.
@@ -31,13 +31,13 @@ pub struct Making<'m> {
     pub scored: Option<PathBuf>,
     pub scale: Option<&'m Scale>,
     pub policy: &'m Policy,
-    pub kept: &'m Kept,
+    pub selected: &'m SelectedRows,
     pub occasions: &'m Occasions,
 }
 
 /// Numbers come by their size, other names after them by their text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Who {
+struct ParticipantKey {
     is_text: bool,
     /// The number, or the first bytes of the text.
     order: u128,
@@ -45,7 +45,7 @@ struct Who {
     hash: u64,
 }
 
-impl Who {
+impl ParticipantKey {
     fn new(name: &[u8]) -> Self {
         let number = std::str::from_utf8(name).ok().and_then(|name| name.parse::<u128>().ok());
         let mut first = [0; 16];
@@ -59,7 +59,7 @@ impl Who {
 /// One entry's answers, ready to be written.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Answers {
-    who: Who,
+    who: ParticipantKey,
     occasion: u32,
     row: u64,
     /// Where in the text the cells begin, behind the participant.
@@ -70,7 +70,7 @@ struct Answers {
 /// Bytes of an entry before its text.
 const HEAD: usize = 1 + 16 + 8 + 4 + 8 + 4 + 4;
 
-impl Record for Answers {
+impl SortRecord for Answers {
     fn weight(&self) -> usize {
         size_of::<Self>() + self.text.len() + 16
     }
@@ -102,20 +102,20 @@ impl Record for Answers {
         let long = |at: usize| u64::try_from(part(at, 8)).unwrap_or_default();
         let mut text = vec![0; short(41) as usize].into_boxed_slice();
         from.read_exact(&mut text)?;
-        let who = Who { is_text: head[0] == 1, order: part(1, 16), hash: long(17) };
+        let who = ParticipantKey { is_text: head[0] == 1, order: part(1, 16), hash: long(17) };
         Ok(Some(Self { who, row: long(25), occasion: short(33), cells: short(37), text }))
     }
 }
 
 /// Which columns of the two tables go into the wide one.
-struct Columns {
+struct WideColumns {
     /// Items, and where they stand in the combined table.
     items: Vec<(String, Option<usize>)>,
     /// Scores, and where they stand in the scored one.
     scores: Vec<(String, usize)>,
 }
 
-impl Columns {
+impl WideColumns {
     fn new(scale: Option<&Scale>, policy: &Policy, combined: &Table, scored: Option<&Table>) -> Self {
         let own = |name: &&String| {
             let name = name.as_str();
@@ -141,8 +141,8 @@ impl Columns {
 
 /// A batch of the combined table, and the rows of the scored one that belong to it.
 struct Pair {
-    combined: Batch,
-    scored: Option<Batch>,
+    combined: RowBatch,
+    scored: Option<RowBatch>,
 }
 
 impl Making<'_> {
@@ -154,20 +154,20 @@ impl Making<'_> {
         let mut combined = Table::open(self.combined).map_err(read)?;
         let scored = self.scored.as_deref().map(|path| Table::open(path).map_err(|e| Failure::read(path, &e)));
         let mut scored = scored.transpose()?;
-        let mut columns = Columns::new(self.scale, self.policy, &combined, scored.as_ref());
+        let mut columns = WideColumns::new(self.scale, self.policy, &combined, scored.as_ref());
         let slots: usize = self.occasions.all.iter().map(|one| one.most).sum();
         if slots * columns.len() > COLUMNS {
             work.voice.warn(too_wide(work.target, slots * columns.len()));
-            columns = Columns { items: Vec::new(), scores: Vec::new() };
+            columns = WideColumns { items: Vec::new(), scores: Vec::new() };
         }
-        let places = Places::new(&combined, self.policy);
+        let places = KeyColumns::new(&combined, self.policy);
         let ids = (combined.column("id"), scored.as_ref().and_then(|table| table.column("id")));
         let mut sorter = Sorter::new(path.parent().unwrap_or(work.root));
         in_order(
             || {
                 work.cancel.check()?;
                 let Some(batch) = combined.batch().map_err(read)? else { return Ok(None) };
-                let count = (batch.first..).take(batch.len()).filter(|row| self.kept.has(*row)).count();
+                let count = (batch.first..).take(batch.len()).filter(|row| self.selected.has(*row)).count();
                 let of = scored.as_mut().zip(self.scored.as_deref());
                 let of = of.map(|(table, path)| table.take(count).map_err(|error| Failure::read(path, &error)));
                 Ok(Some(Pair { combined: batch, scored: of.transpose()?.map(Option::unwrap_or_default) }))
@@ -190,14 +190,14 @@ impl Making<'_> {
     fn answers(
         &self,
         pair: &Pair,
-        places: &Places,
-        columns: &Columns,
+        places: &KeyColumns,
+        columns: &WideColumns,
         ids: (Option<usize>, Option<usize>),
     ) -> Result<Vec<Answers>, Failure> {
         let (mut cells, mut marks) = (Cells::default(), Cells::default());
         let (mut all, mut text, mut occasion) = (Vec::with_capacity(pair.combined.len()), Vec::new(), Vec::new());
-        let mut others = pair.scored.as_ref().map(Batch::rows);
-        for (at, row) in (pair.combined.first..).zip(pair.combined.rows()).filter(|(at, _)| self.kept.has(*at)) {
+        let mut others = pair.scored.as_ref().map(RowBatch::rows);
+        for (at, row) in (pair.combined.first..).zip(pair.combined.rows()).filter(|(at, _)| self.selected.has(*at)) {
             cells.split(row);
             let of = others.as_mut().map(|rows| rows.next().unwrap_or_default());
             if let Some(of) = of {
@@ -212,7 +212,7 @@ impl Making<'_> {
                 continue;
             }
             occasion.clear();
-            places.occasion(&cells, row, &mut occasion);
+            places.occasion_key(&cells, row, &mut occasion);
             let Some(rank) = self.occasions.rank(&occasion) else { continue };
             text.clear();
             put(&mut text, who);
@@ -226,7 +226,7 @@ impl Making<'_> {
                 put(&mut text, of.map(|of| marks.get(of, *at)).unwrap_or_default());
             }
             all.push(Answers {
-                who: Who::new(who),
+                who: ParticipantKey::new(who),
                 occasion: rank,
                 row: at,
                 cells: start,
@@ -288,7 +288,7 @@ fn too_wide(target: &str, columns: usize) -> Warning {
 }
 
 /// `<Scale>_<item>_<session>`; the second entry of one occasion ends with `_2`.
-fn header(scale: &str, columns: &Columns, occasions: &Occasions) -> Vec<u8> {
+fn header(scale: &str, columns: &WideColumns, occasions: &Occasions) -> Vec<u8> {
     let mut line = b"participant".to_vec();
     let mut taken = HashSet::new();
     let names = || columns.items.iter().map(|(name, _)| name).chain(columns.scores.iter().map(|(name, _)| name));

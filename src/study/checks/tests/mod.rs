@@ -13,8 +13,8 @@ use std::fs::File;
 use std::path::Path;
 
 use super::catalogue::RULES;
-use super::cells::{Row, RowRules, Undecrypted};
-use super::log::{Diary, Log};
+use super::cells::{CheckedRow, RowRules, Undecrypted};
+use super::log::{Log, TaskLogReader};
 use super::table::{Context, Examination};
 use super::*;
 use crate::config::error::{Problems, Source};
@@ -133,7 +133,7 @@ impl Lab {
                 let date = moment::COLUMNS.iter().find_map(|name| at(name)).map(|at| &record[at]).unwrap_or_default();
                 let mut flags = String::new();
                 let dated = moment::parse(std::str::from_utf8(date).unwrap()).is_some();
-                rules.flags(&Row { cells: &cells, dated, closed: &[] }, &mut flags);
+                rules.flags(&CheckedRow { cells: &cells, dated, closed: &[] }, &mut flags);
                 let added = |name: &str, usual: &str| {
                     at(name).map_or_else(|| usual.to_owned(), |at| String::from_utf8_lossy(&record[at]).into_owned())
                 };
@@ -163,7 +163,7 @@ impl Lab {
         roster.hear(&listed);
         let slots = Slots::new(study);
         let context = Context::new(study, &slots, &roster);
-        let (mut lines, mut seen) = (Vec::new(), Seen::default());
+        let (mut lines, mut seen) = (Vec::new(), LastSeen::default());
         let (mut examined, mut log) = (Vec::new(), Log::default());
         let mut sink = |f: &Finding<'_>| {
             let mut line = String::new();
@@ -174,16 +174,16 @@ impl Lab {
         for name in self.tables.keys() {
             let mut records = Records::new(File::open(path(name).unwrap()).unwrap()).unwrap();
             let header = records.header().to_vec();
-            let mut diary = Diary::new(&slots, &header);
+            let mut task_log = TaskLogReader::new(&slots, &header);
             let mut examination = Examination::new(&context, name, header);
             while let Some(record) = records.read().unwrap() {
                 let stamp = examination.row(&record, &mut sink);
                 if let Some(stamp) = stamp {
-                    diary.row(&record, stamp);
+                    task_log.row(&record, stamp);
                 }
             }
             if *name == "TaskLog" {
-                log = diary.close();
+                log = task_log.close();
             }
             examined.push(examination.judge(&mut sink));
         }

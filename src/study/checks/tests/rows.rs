@@ -28,7 +28,7 @@ fn r1_and_r2_of_values_in_quarantine() {
     let rules = RowRules::new(&Study::default(), "OA", None, &header);
     let flags = |plain: &str, closed: &[(usize, Undecrypted)]| {
         let mut flags = String::new();
-        rules.flags(&Row { cells: &[b"7", plain.as_bytes(), b""], dated: true, closed }, &mut flags);
+        rules.flags(&CheckedRow { cells: &[b"7", plain.as_bytes(), b""], dated: true, closed }, &mut flags);
         flags
     };
     assert_eq!(flags("", &[(2, Undecrypted::Ciphertext)]), "R1:participantRSA:ciphertext");

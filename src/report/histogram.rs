@@ -52,7 +52,7 @@ impl Bins {
 }
 
 /// How often each answer was given, then what stands beside the range: together all entries that were asked.
-pub fn spread(column: &ColumnStat, bins: Bins) -> Vec<u64> {
+pub fn histogram(column: &ColumnStat, bins: Bins) -> Vec<u64> {
     let mut counts = vec![0; bins.count as usize];
     for (value, times) in &column.values {
         if let Some(place) = bins.of(value.0) {
@@ -72,7 +72,7 @@ mod tests {
     fn counts(range: (f64, f64), values: &[f64]) -> Vec<u64> {
         let mut column = ColumnStat::default();
         column.values = values.iter().map(|value| (Ordered(*value), 1)).collect();
-        let mut counts = spread(&column, Bins::new(range));
+        let mut counts = histogram(&column, Bins::new(range));
         counts.truncate(counts.len() - BESIDE.len());
         counts
     }

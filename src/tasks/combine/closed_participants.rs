@@ -12,9 +12,9 @@ use crate::task::Work;
 
 /// By entry: which columns, and why.
 #[derive(Debug, Default)]
-pub struct Closed(BTreeMap<i64, Vec<(usize, Undecrypted)>>);
+pub struct ClosedParticipants(BTreeMap<i64, Vec<(usize, Undecrypted)>>);
 
-impl Closed {
+impl ClosedParticipants {
     /// Reads the quarantine tables of all days; `header` is the combined table's.
     pub fn read(work: &Work<'_>, header: &[String]) -> Result<Self, Failure> {
         let mut closed = Self::default();
@@ -28,7 +28,7 @@ impl Closed {
                 let cell = |at: Option<usize>| at.and_then(|at| record.get(at)).unwrap_or_default();
                 let (Ok(id), column) = (cell(id).parse::<i64>(), cell(column)) else { continue };
                 let why = match cell(reason) {
-                    said if said == ring::Closed::NoKey.word() => Undecrypted::Ciphertext,
+                    said if said == ring::DecryptFailure::NoKey.word() => Undecrypted::Ciphertext,
                     _ => Undecrypted::Garbage,
                 };
                 if let Ok(at) = header.binary_search_by(|name| name.as_str().cmp(column))

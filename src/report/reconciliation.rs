@@ -16,7 +16,7 @@ use crate::study::name::ScaleName;
 
 /// One scale on one day, by the day in the raw files' names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct ReconciledDay {
     pub raw_files: u64,
     /// Entries in those files, each content once: what an earlier file brought counts there.
     pub archived: u64,
@@ -60,7 +60,7 @@ impl Came {
     }
 }
 
-impl Page {
+impl ReconciledDay {
     /// What does not add up, if anything.
     pub fn difference(&self) -> Option<String> {
         let Came { received, stored, already_held, repeated, kept, unbalanced, .. } = self.came;
@@ -78,10 +78,10 @@ impl Page {
 }
 
 /// By scale, then day; `None` for rows whose raw file is unknown.
-pub type Books = BTreeMap<String, BTreeMap<Option<NaiveDate>, Page>>;
+pub type Reconciliation = BTreeMap<String, BTreeMap<Option<NaiveDate>, ReconciledDay>>;
 
 #[derive(serde::Deserialize)]
-struct Line<'l> {
+struct DeletionLine<'l> {
     #[serde(borrow)]
     at: &'l str,
     #[serde(borrow)]
@@ -91,13 +91,13 @@ struct Line<'l> {
 }
 
 /// Reads the pool's own records of every table.
-pub fn read(folder: &ServerFolder, tables: &[Tally]) -> io::Result<Books> {
-    let mut books = Books::new();
-    let recorded = answers(folder, &mut books)?;
+pub fn read(folder: &ServerFolder, tables: &[Tally]) -> io::Result<Reconciliation> {
+    let mut reconciliation = Reconciliation::new();
+    let recorded = answers(folder, &mut reconciliation)?;
     for table in tables {
-        books.entry(table.scale.clone()).or_default();
+        reconciliation.entry(table.scale.clone()).or_default();
     }
-    for (scale, pages) in &mut books {
+    for (scale, pages) in &mut reconciliation {
         let table = tables.iter().find(|table| table.scale == *scale);
         if let Ok(scale) = ScaleName::new(scale) {
             archive(&Index::open(folder, &scale)?, folder, table, &recorded, pages)?;
@@ -107,13 +107,13 @@ pub fn read(folder: &ServerFolder, tables: &[Tally]) -> io::Result<Books> {
             *page.combined.get_or_insert_default() += rows;
         }
     }
-    deletions(folder, &mut books)?;
+    deletions(folder, &mut reconciliation)?;
     for table in tables {
-        for page in books.get_mut(&table.scale).into_iter().flat_map(BTreeMap::values_mut) {
+        for page in reconciliation.get_mut(&table.scale).into_iter().flat_map(BTreeMap::values_mut) {
             page.combined.get_or_insert_default();
         }
     }
-    Ok(books)
+    Ok(reconciliation)
 }
 
 /// Takes in the raw files of one scale.
@@ -122,7 +122,7 @@ fn archive(
     folder: &ServerFolder,
     table: Option<&Tally>,
     recorded: &BTreeSet<String>,
-    pages: &mut BTreeMap<Option<NaiveDate>, Page>,
+    pages: &mut BTreeMap<Option<NaiveDate>, ReconciledDay>,
 ) -> io::Result<()> {
     let stored: u64 = index.files.values().map(|file| file.count).sum();
     // Only where something came twice do the two differ, and telling what costs a sort.
@@ -142,10 +142,10 @@ fn archive(
 }
 
 /// Takes in the receipts; the names of the raw files that they tell of.
-fn answers(folder: &ServerFolder, books: &mut Books) -> io::Result<BTreeSet<String>> {
+fn answers(folder: &ServerFolder, reconciliation: &mut Reconciliation) -> io::Result<BTreeSet<String>> {
     let mut raw = BTreeSet::new();
     receipts::each(folder, |receipt| {
-        let page = books.entry(receipt.scale.clone()).or_default().entry(Some(receipt.day)).or_default();
+        let page = reconciliation.entry(receipt.scale.clone()).or_default().entry(Some(receipt.day)).or_default();
         page.came.add(&receipt);
         page.pending = receipt.pending;
         raw.extend(receipt.raw);
@@ -153,16 +153,16 @@ fn answers(folder: &ServerFolder, books: &mut Books) -> io::Result<BTreeSet<Stri
     Ok(raw)
 }
 
-fn deletions(folder: &ServerFolder, books: &mut Books) -> io::Result<()> {
+fn deletions(folder: &ServerFolder, reconciliation: &mut Reconciliation) -> io::Result<()> {
     append_log::each_line(&folder.deletions(), 0, |line| {
         // A line that a crash left half says nothing.
-        let Ok(Line { at, step, scale }) = serde_json::from_slice(line) else { return };
-        let count: fn(&mut Page) -> &mut u64 = match step {
+        let Ok(DeletionLine { at, step, scale }) = serde_json::from_slice(line) else { return };
+        let count: fn(&mut ReconciledDay) -> &mut u64 = match step {
             "confirmed" => |page| &mut page.deletions_confirmed,
             "failed" => |page| &mut page.deletions_failed,
             _ => return,
         };
         let day = at.get(..10).and_then(|day| day.parse().ok());
-        *count(books.entry(scale.to_owned()).or_default().entry(day).or_default()) += 1;
+        *count(reconciliation.entry(scale.to_owned()).or_default().entry(day).or_default()) += 1;
     })
 }

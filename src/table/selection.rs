@@ -7,13 +7,13 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::cancel::Cancel;
+use crate::disk::sorting::{Fixed, Merge, Sorter};
 use crate::failure::Failure;
-use crate::pool::sorting::{Fixed, Merge, Sorter};
 use crate::study::scale::{Duplicates, PARTICIPANT, Scale, ScaleKind};
-use crate::table::batches::{Batch, Table, filled, in_order};
+use crate::table::batches::{RowBatch, Table, filled, in_order};
 use crate::table::rows::Cells;
 
-/// What makes two entries one act of answering, and which of them then counts.
+/// What makes two entries one response, and which of them then counts.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// Columns beside the participant.
@@ -38,15 +38,15 @@ pub fn has_answers(scale: Option<&Scale>) -> bool {
     scale.is_none_or(|scale| scale.kind == ScaleKind::Questionnaire)
 }
 
-/// Where a table has what identifies an act of answering.
+/// Where a table has what identifies a response.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub struct KeyColumns {
     pub participant: Vec<usize>,
     key: Vec<Option<usize>>,
     current: Option<usize>,
 }
 
-impl Places {
+impl KeyColumns {
     pub fn new(table: &Table, policy: &Policy) -> Self {
         Self {
             participant: table.places(PARTICIPANT),
@@ -60,7 +60,7 @@ impl Places {
     }
 
     /// The key's cells as one text that only the same cells give.
-    pub fn occasion(&self, cells: &Cells, row: &[u8], out: &mut Vec<u8>) {
+    pub fn occasion_key(&self, cells: &Cells, row: &[u8], out: &mut Vec<u8>) {
         for at in &self.key {
             encode(out, at.map(|at| cells.get(row, at)).unwrap_or_default());
         }
@@ -87,13 +87,13 @@ pub fn parts(mut occasion: &[u8]) -> Vec<&[u8]> {
 
 /// An entry, by the hash of participant and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Act {
+struct Response {
     key: u128,
     row: u64,
     occasion: u32,
 }
 
-impl Fixed for Act {
+impl Fixed for Response {
     const SIZE: usize = 28;
 
     fn put(&self, out: &mut Vec<u8>) {
@@ -103,37 +103,37 @@ impl Fixed for Act {
     }
 
     fn take(bytes: &[u8]) -> Self {
-        let mut act = Self { key: 0, row: 0, occasion: 0 };
+        let mut response = Self { key: 0, row: 0, occasion: 0 };
         if let Some((key, rest)) = bytes.split_first_chunk()
             && let Some((row, rest)) = rest.split_first_chunk()
             && let Some(occasion) = rest.first_chunk()
         {
-            act = Self {
+            response = Self {
                 key: u128::from_le_bytes(*key),
                 row: u64::from_le_bytes(*row),
                 occasion: u32::from_le_bytes(*occasion),
             };
         }
-        act
+        response
     }
 }
 
 /// Rows of a combined table that count.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct SelectedRows {
     /// A bit per row.
     rows: Vec<u64>,
     /// Sessions, with whatever else is in the key, and how many entries one participant has there at most.
-    pub occasions: HashMap<Vec<u8>, usize>,
+    pub occasion_keys: HashMap<Vec<u8>, usize>,
 }
 
-impl Kept {
+impl SelectedRows {
     pub fn has(&self, row: u64) -> bool {
         let word = usize::try_from(row / 64).unwrap_or(usize::MAX);
         self.rows.get(word).is_some_and(|bits| bits >> (row % 64) & 1 == 1)
     }
 
-    fn keep(&mut self, row: u64) {
+    fn add(&mut self, row: u64) {
         let word = usize::try_from(row / 64).unwrap_or_default();
         if self.rows.len() <= word {
             self.rows.resize(word + 1, 0);
@@ -143,15 +143,16 @@ impl Kept {
 }
 
 /// What one batch has.
-struct Found {
-    acts: Vec<Act>,
+struct BatchResponses {
+    responses: Vec<Response>,
     occasions: Vec<Vec<u8>>,
     /// Rows without a participant: there is nobody to have answered twice.
     alone: Vec<u64>,
 }
 
-fn find(batch: &Batch, places: &Places) -> Found {
-    let mut found = Found { acts: Vec::with_capacity(batch.len()), occasions: Vec::new(), alone: Vec::new() };
+fn find(batch: &RowBatch, places: &KeyColumns) -> BatchResponses {
+    let mut found =
+        BatchResponses { responses: Vec::with_capacity(batch.len()), occasions: Vec::new(), alone: Vec::new() };
     let mut numbers: HashMap<Vec<u8>, u32> = HashMap::new();
     let (mut cells, mut text) = (Cells::default(), Vec::new());
     for (at, row) in (batch.first..).zip(batch.rows()) {
@@ -165,7 +166,7 @@ fn find(batch: &Batch, places: &Places) -> Found {
             continue;
         }
         text.clear();
-        places.occasion(&cells, row, &mut text);
+        places.occasion_key(&cells, row, &mut text);
         let occasion = numbers.get(&text).copied().unwrap_or_else(|| {
             let next = u32::try_from(found.occasions.len()).unwrap_or(u32::MAX);
             numbers.insert(text.clone(), next);
@@ -173,7 +174,7 @@ fn find(batch: &Batch, places: &Places) -> Found {
             next
         });
         encode(&mut text, who);
-        found.acts.push(Act { key: xxh3_128(&text), row: at, occasion });
+        found.responses.push(Response { key: xxh3_128(&text), row: at, occasion });
     }
     found
 }
@@ -182,12 +183,12 @@ fn find(batch: &Batch, places: &Places) -> Found {
 ///
 /// # Errors
 /// A table that cannot be read, a folder that cannot be written to.
-pub fn kept(source: &Path, policy: &Policy, spill: &Path, cancel: &Cancel) -> Result<Kept, Failure> {
+pub fn select(source: &Path, policy: &Policy, spill: &Path, cancel: &Cancel) -> Result<SelectedRows, Failure> {
     let read = |error: io::Error| Failure::read(source, &error);
     let spilled = |error: io::Error| Failure::write(spill, &error);
     let mut table = Table::open(source).map_err(read)?;
-    let places = Places::new(&table, policy);
-    let mut kept = Kept::default();
+    let places = KeyColumns::new(&table, policy);
+    let mut selected = SelectedRows::default();
     let mut sorter = Sorter::new(spill);
     let mut known: Vec<Vec<u8>> = Vec::new();
     let mut numbers: HashMap<Vec<u8>, u32> = HashMap::new();
@@ -205,9 +206,9 @@ pub fn kept(source: &Path, policy: &Policy, spill: &Path, cancel: &Cancel) -> Re
                     u32::try_from(known.len() - 1).unwrap_or(u32::MAX)
                 }));
             }
-            found.alone.into_iter().for_each(|row| kept.keep(row));
-            for act in found.acts {
-                sorter.push(Act { occasion: here[act.occasion as usize], ..act }).map_err(spilled)?;
+            found.alone.into_iter().for_each(|row| selected.add(row));
+            for response in found.responses {
+                sorter.push(Response { occasion: here[response.occasion as usize], ..response }).map_err(spilled)?;
             }
             Ok(())
         },
@@ -215,9 +216,9 @@ pub fn kept(source: &Path, policy: &Policy, spill: &Path, cancel: &Cancel) -> Re
     let mut most = vec![0; known.len()];
     let mut merge = Merge::new([sorter]).map_err(spilled)?;
     let mut group: Vec<u64> = Vec::new();
-    while let Some(act) = merge.take().map_err(spilled)? {
-        group.push(act.row);
-        if merge.peek().is_some_and(|next| next.key == act.key) {
+    while let Some(response) = merge.take().map_err(spilled)? {
+        group.push(response.row);
+        if merge.peek().is_some_and(|next| next.key == response.key) {
             continue;
         }
         let count = match policy.duplicates {
@@ -225,11 +226,11 @@ pub fn kept(source: &Path, policy: &Policy, spill: &Path, cancel: &Cancel) -> Re
             Duplicates::First | Duplicates::Last => group.len().min(policy.times),
         };
         let from = if policy.duplicates == Duplicates::Last { group.len() - count } else { 0 };
-        group[from..from + count].iter().for_each(|row| kept.keep(*row));
-        let most = &mut most[act.occasion as usize];
+        group[from..from + count].iter().for_each(|row| selected.add(*row));
+        let most = &mut most[response.occasion as usize];
         *most = count.max(*most);
         group.clear();
     }
-    kept.occasions = known.into_iter().zip(most).collect();
-    Ok(kept)
+    selected.occasion_keys = known.into_iter().zip(most).collect();
+    Ok(selected)
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 /// What can be sorted in files.
-pub trait Record: Ord + Sized + Send {
+pub trait SortRecord: Ord + Sized + Send {
     /// Bytes it takes up in memory, about.
     fn weight(&self) -> usize;
     fn put(&self, out: &mut Vec<u8>);
@@ -25,7 +25,7 @@ pub trait Fixed: Copy + Ord + Send {
     fn take(bytes: &[u8]) -> Self;
 }
 
-impl<T: Fixed> Record for T {
+impl<T: Fixed> SortRecord for T {
     fn weight(&self) -> usize {
         size_of::<T>()
     }
@@ -73,7 +73,7 @@ pub struct Sorter<T> {
     limit: usize,
 }
 
-impl<T: Record> Sorter<T> {
+impl<T: SortRecord> Sorter<T> {
     /// What does not fit into memory goes to files without name in `folder`.
     pub fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), held: Vec::new(), weight: 0, runs: Vec::new(), limit: HELD }
@@ -105,18 +105,18 @@ impl<T: Record> Sorter<T> {
 
 /// The records of several sorters in order.
 pub struct Merge<T> {
-    runs: Vec<Run<T>>,
+    runs: Vec<SortedRun<T>>,
     /// The heads of all runs but the current one.
     others: BinaryHeap<Reverse<(T, usize)>>,
     current: Option<(T, usize)>,
 }
 
-enum Run<T> {
+enum SortedRun<T> {
     Held(std::vec::IntoIter<T>),
     File(BufReader<File>, Vec<u8>),
 }
 
-impl<T: Record> Run<T> {
+impl<T: SortRecord> SortedRun<T> {
     fn next(&mut self) -> io::Result<Option<T>> {
         match self {
             Self::Held(records) => Ok(records.next()),
@@ -125,14 +125,14 @@ impl<T: Record> Run<T> {
     }
 }
 
-impl<T: Record> Merge<T> {
+impl<T: SortRecord> Merge<T> {
     pub fn new(sorters: impl IntoIterator<Item = Sorter<T>>) -> io::Result<Self> {
         let mut runs = Vec::new();
         for mut sorter in sorters {
             sorter.held.par_sort();
-            runs.push(Run::Held(sorter.held.into_iter()));
+            runs.push(SortedRun::Held(sorter.held.into_iter()));
             runs.extend(
-                sorter.runs.into_iter().map(|file| Run::File(BufReader::with_capacity(BLOCK, file), Vec::new())),
+                sorter.runs.into_iter().map(|file| SortedRun::File(BufReader::with_capacity(BLOCK, file), Vec::new())),
             );
         }
         let mut others = BinaryHeap::with_capacity(runs.len());

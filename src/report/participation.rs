@@ -9,7 +9,7 @@ use crate::study::schedule::Slots;
 
 /// What one table says of its participants. Numbers from the roster's length on are people it does not have.
 #[derive(Debug, Default)]
-pub struct Deeds {
+pub struct Participation {
     pub strangers: Vec<String>,
     stranger_index: HashMap<String, u32>,
     /// By slot: how many entries.
@@ -36,7 +36,7 @@ pub struct Life {
     pub task: Option<(i64, Arc<str>)>,
 }
 
-impl Deeds {
+impl Participation {
     /// The number of a participant, of the roster or not.
     pub fn number(&mut self, roster: &Roster, id: &str) -> u32 {
         if let Some(number) = roster.number(id.as_bytes()) {
@@ -144,14 +144,14 @@ mod tests {
     use super::*;
     use crate::study::roster::Person;
 
-    fn table(roster: &Roster, ids: &[&str], slot: usize) -> Deeds {
-        let mut deeds = Deeds::default();
+    fn table(roster: &Roster, ids: &[&str], slot: usize) -> Participation {
+        let mut participation = Participation::default();
         for id in ids {
-            let number = deeds.number(roster, id);
-            *deeds.given.at(slot, number) += 1;
-            deeds.reach(number, slot, i64::try_from(slot).ok());
+            let number = participation.number(roster, id);
+            *participation.given.at(slot, number) += 1;
+            participation.reach(number, slot, i64::try_from(slot).ok());
         }
-        deeds
+        participation
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
         let one = || table(&roster, &["8", "7", "9"], 0);
         let two = || table(&roster, &["9", "10"], 1);
         for flip in [false, true] {
-            let mut all = Deeds::default();
+            let mut all = Participation::default();
             let (first, second) = if flip { (two(), one()) } else { (one(), two()) };
             all.merge(first, &roster);
             all.merge(second, &roster);

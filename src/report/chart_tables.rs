@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Datelike, Duration, NaiveDate};
 
 use crate::report::column::ColumnStat;
+use crate::report::histogram::{BESIDE, Bins, histogram};
 use crate::report::model::{Model, percent};
-use crate::report::sheet::{Group, HIDDEN, Sheet};
-use crate::report::spread::{BESIDE, Bins, spread};
+use crate::report::sheet::{CountGroup, HIDDEN, Sheet};
 use crate::report::trajectory::Trajectory;
-use crate::study::disclosure_control::Discretion;
+use crate::study::disclosure_control::DisclosureControl;
 use crate::study::scale::ScaleKind;
 
 /// A week of the study.
@@ -54,7 +54,7 @@ pub fn weeks(model: &Model) -> Vec<Week> {
 
 /// weeks.csv
 pub fn over_time(model: &Model) -> Sheet {
-    let count = |count| model.discretion.count(count);
+    let count = |count| model.disclosure.count(count);
     let row = |week: Week| vec![week.monday.to_string(), count(week.entries), count(week.enrolled)];
     Sheet { header: &["week", "entries", "enrolled"], rows: weeks(model).into_iter().map(row).collect() }
 }
@@ -75,8 +75,8 @@ pub fn sessions(model: &Model) -> Sheet {
             rows.push(row);
         }
     }
-    let group = Group { counts: &["due", "done", "missing"], with: &["percent_missing"] };
-    Sheet { header, rows }.discreet(model.discretion, &[group])
+    let group = CountGroup { counts: &["due", "done", "missing"], with: &["percent_missing"] };
+    Sheet { header, rows }.suppress_small(model.disclosure, &[group])
 }
 
 /// Items whose answers are drawn: those with a range.
@@ -91,12 +91,12 @@ pub fn answers(model: &Model) -> Sheet {
     for table in &model.tables {
         for column in table.columns.iter().filter(|column| has_picture(column)) {
             let Some(bins) = column.range.map(Bins::new) else { continue };
-            let counts = spread(column, bins);
-            let told = !counts.iter().any(|count| model.discretion.hides(*count));
+            let counts = histogram(column, bins);
+            let told = !counts.iter().any(|count| model.disclosure.hides(*count));
             let names = bins.names().into_iter().chain(BESIDE.map(str::to_owned));
             for (name, count) in names.zip(counts) {
                 let mut row = vec![table.scale.clone(), column.name.clone(), name];
-                row.extend(times(count, column.entries, told, model.discretion));
+                row.extend(times(count, column.entries, told, model.disclosure));
                 rows.push(row);
             }
         }
@@ -105,11 +105,11 @@ pub fn answers(model: &Model) -> Sheet {
 }
 
 /// `told`: false when a small count of the same item could be computed from exact ones.
-fn times(count: u64, entries: u64, told: bool, discretion: Discretion) -> [String; 3] {
+fn times(count: u64, entries: u64, told: bool, disclosure: DisclosureControl) -> [String; 3] {
     let share = count as f64 * 100.0 / entries.max(1) as f64;
-    match (told, discretion.hides(count)) {
+    match (told, disclosure.hides(count)) {
         (true, _) => [count.to_string(), entries.to_string(), percent(count, entries)],
-        (false, true) => [discretion.hidden(), HIDDEN.to_owned(), String::new()],
+        (false, true) => [disclosure.hidden(), HIDDEN.to_owned(), String::new()],
         (false, false) => [HIDDEN.to_owned(), HIDDEN.to_owned(), format!("{share:.0}")],
     }
 }
@@ -118,10 +118,10 @@ fn times(count: u64, entries: u64, told: bool, discretion: Discretion) -> [Strin
 pub const POINT: [&str; 8] = ["session", "n", "mean", "least", "lower_quartile", "median", "upper_quartile", "most"];
 
 /// A score, session by session.
-pub fn points(score: &Trajectory, discretion: Discretion) -> Vec<Vec<String>> {
+pub fn points(score: &Trajectory, disclosure: DisclosureControl) -> Vec<Vec<String>> {
     let row = |point: &crate::report::trajectory::Point| {
-        let mut row = vec![point.session.clone(), discretion.count(point.n)];
-        if discretion.hides(point.n) {
+        let mut row = vec![point.session.clone(), disclosure.count(point.n)];
+        if disclosure.hides(point.n) {
             row.resize(POINT.len(), String::new());
             return row;
         }
@@ -139,7 +139,7 @@ pub fn scores(model: &Model) -> Sheet {
     let all = model.scored.iter().flat_map(|scored| &scored.trajectories);
     let rows = all.flat_map(|score| {
         let of = [score.scale.clone(), score.score.clone()];
-        points(score, model.discretion).into_iter().map(move |row| of.iter().cloned().chain(row).collect())
+        points(score, model.disclosure).into_iter().map(move |row| of.iter().cloned().chain(row).collect())
     });
     Sheet { header, rows: rows.collect() }
 }
