@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::failure::{Failure, FailureKind};
+use crate::code::Code;
+use crate::failure::Failure;
 
 /// Set once by Ctrl-C or SIGTERM; long loops look at it between entries.
 #[derive(Debug, Clone, Default)]
@@ -19,10 +20,10 @@ impl Cancel {
     }
 
     /// # Errors
-    /// [`FailureKind::Interrupted`] once cancelled, for use with `?` between two steps.
+    /// [`Code::Interrupted`] once cancelled, for use with `?` between two steps.
     pub fn check(&self) -> Result<(), Failure> {
         if self.is_cancelled() {
-            return Err(Failure::new(FailureKind::Interrupted, "interrupted; the next run resumes here"));
+            return Err(Failure::new(Code::Interrupted, "interrupted; the next run resumes here"));
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod alert;
 mod cancel;
 mod cli;
 mod client;
+mod code;
 mod config;
 mod counts;
 mod demo;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use crate::cancel::Cancel;
-use crate::failure::{Failure, FailureKind};
+use crate::code::Code;
+use crate::failure::Failure;
 
 /// How long and how often to try what may fail for a moment.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,7 @@ impl AttemptError {
         Self { failure: failure.into(), transient: true, pause: None }
     }
 
-    pub fn passing(kind: FailureKind, message: String) -> Self {
+    pub fn passing(kind: Code, message: String) -> Self {
         Self::may_pass(Failure::new(kind, message))
     }
 
@@ -111,13 +112,13 @@ mod tests {
         let mut tries = 0;
         let failed = retry(POLICY, &Cancel::default(), || -> Result<(), AttemptError> {
             tries += 1;
-            Err(AttemptError::passing(FailureKind::ServerError, "503".into()))
+            Err(AttemptError::passing(Code::ServerError, "503".into()))
         });
         assert_eq!((tries, failed.unwrap_err().message.as_str()), (3, "503 (tried 3 times)"));
         tries = 0;
         let failed = retry(POLICY, &Cancel::default(), || -> Result<(), AttemptError> {
             tries += 1;
-            Err(AttemptError::lasting(Failure::new(FailureKind::Refused, "401")))
+            Err(AttemptError::lasting(Failure::new(Code::Refused, "401")))
         });
         assert_eq!((tries, failed.unwrap_err().message.as_str()), (1, "401"));
     }
@@ -127,8 +128,8 @@ mod tests {
         let cancel = Cancel::default();
         let failed = retry(POLICY, &cancel, || -> Result<(), AttemptError> {
             cancel.cancel();
-            Err(AttemptError::passing(FailureKind::Timeout, "late".into()))
+            Err(AttemptError::passing(Code::Timeout, "late".into()))
         });
-        assert_eq!(failed.unwrap_err().kind, FailureKind::Interrupted);
+        assert_eq!(failed.unwrap_err().kind, Code::Interrupted);
     }
 }

@@ -11,6 +11,7 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use crate::cancel::Cancel;
+use crate::code::{Code, Urgency};
 use crate::counts::Counts;
 use crate::disk::atomic::Written;
 use crate::failure::Failure;
@@ -174,11 +175,16 @@ pub trait Voice: Sync {
 /// Something a person should know though the task went on.
 #[derive(Debug, Clone, Serialize)]
 pub struct Warning {
-    /// Stable word for machines: `shortfall`, `undecryptable`, `raw_salvaged`, `schema_drift`...
-    pub code: &'static str,
+    pub code: Code,
     pub message: String,
     /// Critical ones are mailed at once.
     pub critical: bool,
+}
+
+impl Warning {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), critical: code.urgency() == Urgency::Critical }
+    }
 }
 
 /// What an instance did.

@@ -60,7 +60,7 @@ pub fn digest(known: &mut Known, round: &Round<'_>, repeat_after: TimeDelta, now
     let mut digest = Digest::default();
     let mut seen = BTreeMap::new();
     for trouble in round.troubles {
-        seen.entry(format!("{} {}", trouble.target, trouble.code)).or_insert(trouble);
+        seen.entry(format!("{} {}", trouble.target, trouble.code.word())).or_insert(trouble);
     }
     for (key, trouble) in &seen {
         let Some(old) = known.get_mut(key) else {
@@ -111,7 +111,7 @@ fn begin(trouble: &Trouble, now: DateTime<Utc>, returns: u32) -> Remembered {
     Remembered {
         server: trouble.server.clone(),
         target: trouble.target.clone(),
-        code: trouble.code.clone(),
+        code: trouble.code.word().to_owned(),
         message: trouble.message.clone(),
         advice: trouble.advice.clone(),
         tail: trouble.tail.clone(),
@@ -133,12 +133,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::code::Code;
 
     fn trouble(target: &str) -> Trouble {
         Trouble {
             server: Some("a".into()),
             target: target.into(),
-            code: "unreachable".into(),
+            code: Code::Unreachable,
             message: "no route".into(),
             advice: None,
             tail: Vec::new(),

@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, html};
 use serde::{Deserialize, Serialize};
 
+use crate::alert::Round;
 use crate::alert::digest::{Digest, Remembered};
-use crate::alert::{Round, advice};
+use crate::code::{Advice, Code, UNKNOWN};
 
 /// A mail that is composed and waits to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +97,7 @@ fn stories(all: &[Remembered]) -> Vec<Story<'_>> {
 fn headline(sections: &[(&str, Vec<Story<'_>>)]) -> String {
     let words = |story: &Story<'_>| {
         let server = story.one.server.as_ref().map(|server| format!("{server}: ")).unwrap_or_default();
-        format!("{server}{}", advice::of(&story.one.code).headline)
+        format!("{server}{}", advice_of(&story.one.code).headline)
     };
     let open: Vec<String> = sections[..2].iter().flat_map(|(_, stories)| stories.iter().map(words)).collect();
     let over = &sections[3].1;
@@ -116,6 +117,11 @@ fn targets(story: &Story<'_>) -> String {
     text
 }
 
+/// What an alert's word means; old ones may bear the word of another version.
+fn advice_of(word: &str) -> Advice {
+    Code::of(word).map_or(UNKNOWN, Code::advice)
+}
+
 fn history(one: &Remembered) -> String {
     let times = if one.times == 1 { "once".to_owned() } else { format!("in {} runs", one.times) };
     match one.over {
@@ -131,12 +137,13 @@ fn tail(one: &Remembered) -> impl Iterator<Item = String> + '_ {
 
 fn title(one: &Remembered) -> String {
     let server = one.server.as_ref().map(|server| format!("{server}: ")).unwrap_or_default();
-    format!("{server}{}", advice::of(&one.code).headline)
+    format!("{server}{}", advice_of(&one.code).headline)
 }
 
 fn help(one: &Remembered) -> (String, String) {
-    let first = one.advice.clone().unwrap_or_else(|| advice::of(&one.code).first.to_owned());
-    (first, format!("docs/runbook.md, section `{}`", one.code))
+    let first = one.advice.clone().unwrap_or_else(|| advice_of(&one.code).first.to_owned());
+    let section = Code::of(&one.code).map_or(one.code.as_str(), |code| code.section());
+    (first, format!("docs/runbook.md, section `{section}`"))
 }
 
 fn as_text(sections: &[(&str, Vec<Story<'_>>)], notes: &[String], last: &str) -> String {

@@ -1,6 +1,5 @@
 //! Who is told when something breaks: one mail a run with all of it, repeats held back, a word when it is over.
 
-pub mod advice;
 pub mod digest;
 pub mod letter;
 pub mod mail;
@@ -11,6 +10,7 @@ use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::code::Code;
 use crate::config::alerts::Alerts;
 use digest::digest;
 use letter::Letter;
@@ -21,8 +21,7 @@ use memory::Memory;
 pub struct Trouble {
     pub server: Option<String>,
     pub target: String,
-    /// Stable word: the kind of a failure or the code of a warning.
-    pub code: String,
+    pub code: Code,
     pub message: String,
     pub advice: Option<String>,
     /// The last lines of what a command printed.

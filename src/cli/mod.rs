@@ -158,3 +158,19 @@ fn run(arguments: &Arguments) -> Result<Exit, Fault> {
         Command::Man(a) => man::run(project, a),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_is_in_the_runbook() {
+        let runbook = include_str!("../../docs/runbook.md");
+        let codes = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Warnings, Exit::Locked];
+        for (exit, number) in codes.into_iter().zip([0, 1, 2, 3, 75]) {
+            assert_eq!(std::process::ExitCode::from(exit), std::process::ExitCode::from(number));
+            assert!(runbook.contains(&format!("\n| {number} |")), "{number}");
+        }
+        assert!(runbook.contains("\n| 130, 143 |"));
+    }
+}

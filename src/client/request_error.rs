@@ -8,13 +8,14 @@ use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 
-use crate::failure::{Failure, FailureKind, innermost};
+use crate::code::Code;
+use crate::failure::{Failure, innermost};
 use crate::retry::AttemptError;
 use crate::study::entry::Broken;
 
 /// A web page where data was expected.
 pub fn web_page(url: &reqwest::Url) -> AttemptError {
-    let failure = Failure::new(FailureKind::NotJson, format!("{url}: the answer is a web page, not data"));
+    let failure = Failure::new(Code::NotJson, format!("{url}: the answer is a web page, not data"));
     AttemptError::lasting(
         failure.advise("that is how a refused login or a wrong `url` looks; check both in servers.toml"),
     )
@@ -24,7 +25,7 @@ pub fn web_page(url: &reqwest::Url) -> AttemptError {
 pub fn broken_off(url: &reqwest::Url, error: &io::Error) -> AttemptError {
     let story = innermost(error);
     let timeout = error.kind() == io::ErrorKind::TimedOut || story.contains("timed out");
-    let kind = if timeout { FailureKind::Timeout } else { FailureKind::Truncated };
+    let kind = if timeout { Code::Timeout } else { Code::Truncated };
     AttemptError::passing(kind, format!("{url}: the answer broke off: {story}"))
 }
 
@@ -32,16 +33,16 @@ pub fn broken_off(url: &reqwest::Url, error: &io::Error) -> AttemptError {
 pub fn unanswered(url: &reqwest::Url, error: &reqwest::Error) -> AttemptError {
     let story = innermost(error);
     if error.is_timeout() && !error.is_connect() {
-        return AttemptError::passing(FailureKind::Timeout, format!("{url}: no answer in time"));
+        return AttemptError::passing(Code::Timeout, format!("{url}: no answer in time"));
     }
     let lower = story.to_lowercase();
     if ["certificate", "tls", "handshake", "corrupt message"].iter().any(|word| lower.contains(word)) {
-        let failure = Failure::new(FailureKind::Tls, format!("{url}: no secure connection: {story}"));
+        let failure = Failure::new(Code::Tls, format!("{url}: no secure connection: {story}"));
         return AttemptError::lasting(
             failure.advise("the certificate may have expired, or something stands between; do not work around it"),
         );
     }
-    AttemptError::passing(FailureKind::Unreachable, format!("{url}: not reached: {story}"))
+    AttemptError::passing(Code::Unreachable, format!("{url}: not reached: {story}"))
 }
 
 /// An answer other than 200.
@@ -51,7 +52,7 @@ pub fn status(url: &reqwest::Url, response: &Response) -> AttemptError {
         |kind, message: String, advice: &str| AttemptError::lasting(Failure::new(kind, message).advise(advice));
     if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
         return lasting(
-            FailureKind::Refused,
+            Code::Refused,
             format!("{url}: the login was refused ({number})"),
             "check `user` and `password` in servers.toml, and that the account has the ADMIN role",
         );
@@ -59,16 +60,16 @@ pub fn status(url: &reqwest::Url, response: &Response) -> AttemptError {
     if status.is_redirection() {
         let to = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("nowhere");
         return lasting(
-            FailureKind::Refused,
+            Code::Refused,
             format!("{url}: redirected to {to} ({number}); not followed"),
             "a redirect to a login page means refused credentials; another address belongs into servers.toml",
         );
     }
     if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-        let error = AttemptError::passing(FailureKind::ServerError, format!("{url}: the server answered {number}"));
+        let error = AttemptError::passing(Code::ServerError, format!("{url}: the server answered {number}"));
         return error.asking_for(pause_asked(response.headers()));
     }
-    lasting(FailureKind::WrongShape, format!("{url}: the server answered {number}"), "check `url` in servers.toml")
+    lasting(Code::WrongShape, format!("{url}: the server answered {number}"), "check `url` in servers.toml")
 }
 
 /// A body that is no array of entries. One that ends within itself may be whole the next time.
@@ -77,12 +78,12 @@ pub fn body(url: &reqwest::Url, broken: &Broken) -> AttemptError {
     let nothing = "nothing of it was archived and nothing deleted; the next run asks again";
     match broken {
         Broken::NotJson => AttemptError::lasting(
-            Failure::new(FailureKind::NotJson, message)
+            Failure::new(Code::NotJson, message)
                 .advise("that is how a refused login looks; check `user`, `password` and `url`"),
         ),
-        Broken::Shape { .. } => AttemptError::lasting(Failure::new(FailureKind::WrongShape, message).advise(nothing)),
-        Broken::Truncated { .. } => AttemptError::passing(FailureKind::Truncated, message).advise(nothing),
-        Broken::Io(_) => AttemptError::lasting(Failure::new(FailureKind::Write, message)),
+        Broken::Shape { .. } => AttemptError::lasting(Failure::new(Code::WrongShape, message).advise(nothing)),
+        Broken::Truncated { .. } => AttemptError::passing(Code::Truncated, message).advise(nothing),
+        Broken::Io(_) => AttemptError::lasting(Failure::new(Code::Write, message)),
     }
 }
 

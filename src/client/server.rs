@@ -12,7 +12,8 @@ use serde::Deserialize;
 
 use crate::cancel::Cancel;
 use crate::client::request_error;
-use crate::failure::{Failure, FailureKind};
+use crate::code::Code;
+use crate::failure::Failure;
 use crate::pool::ledger::Deletable;
 use crate::retry::{AttemptError, RetryPolicy, retry};
 use crate::study::entry::Broken;
@@ -104,7 +105,7 @@ impl Read for AnswerBody<'_> {
         self.size += read as u64;
         if self.size > self.largest {
             let message = format!("{}: the answer is larger than {} bytes", self.url, self.largest);
-            let failure = Failure::new(FailureKind::WrongShape, message);
+            let failure = Failure::new(Code::WrongShape, message);
             self.error =
                 Some(AttemptError::lasting(failure.advise("raise `max_answer` of this server if that is right")));
             return Err(stopped());
@@ -134,8 +135,7 @@ impl StudyServer {
     /// # Errors
     /// When the address is none, or the system has no certificates.
     pub fn new(url: &str, user: String, password: SecretString, max_answer: u64) -> Result<Self, Failure> {
-        let unusable =
-            |error: &dyn std::fmt::Display| Failure::new(FailureKind::Unreachable, format!("{url}: {error}"));
+        let unusable = |error: &dyn std::fmt::Display| Failure::new(Code::Unreachable, format!("{url}: {error}"));
         let base = reqwest::Url::parse(url).map_err(|error| unusable(&error))?;
         let mut client = Client::builder()
             .user_agent(USER_AGENT)
@@ -187,7 +187,7 @@ impl StudyServer {
         let url = self.url(&["export"]);
         let text = self.small(&url, policy, cancel)?;
         let rows: Vec<ListedRow> = serde_json::from_slice(&text).map_err(|error| {
-            Failure::new(FailureKind::WrongShape, format!("{url}: the listing is not what it should be: {error}"))
+            Failure::new(Code::WrongShape, format!("{url}: the listing is not what it should be: {error}"))
         })?;
         let mut listing = Listing::default();
         for row in rows {
@@ -209,7 +209,7 @@ impl StudyServer {
         let text = self.small(&url, policy, cancel)?;
         match serde_json::from_slice::<serde::de::IgnoredAny>(&text) {
             Ok(_) => Ok(text),
-            Err(error) => Err(Failure::new(FailureKind::WrongShape, format!("{url}: {error}"))),
+            Err(error) => Err(Failure::new(Code::WrongShape, format!("{url}: {error}"))),
         }
     }
 

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, FailureKind};
+use crate::code::Code;
+use crate::failure::Failure;
 
 /// Looks at a key file without parsing it.
 ///
 /// # Errors
 /// When it is missing, or others can read it.
 pub fn inspect(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let bad = |what: &str| Failure::new(FailureKind::Key, format!("the private key {} {what}", path.display()));
+    let bad = |what: &str| Failure::new(Code::Key, format!("the private key {} {what}", path.display()));
     let found = std::fs::metadata(path).map_err(|error| {
         bad(&format!("cannot be found: {error}"))
             .advise("put it there, or mend `keys` in servers.toml; exports go on without it")

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use petgraph::graph::NodeIndex;
 
 use crate::alert::{self, Round, Trouble};
+use crate::code::Code;
 use crate::config::Project;
 use crate::config::pipeline::Action;
 use crate::disk::atomic;
@@ -108,11 +109,11 @@ fn quiet_troubles(project: &Project, pulses: &Pulses, now: DateTime<Utc>) -> Vec
     let mut troubles = Vec::new();
     let ready = project.servers.values().filter(|server| server.ready);
     for (server, pulse) in ready.filter_map(|s| pulses.servers.get(s.name.as_str()).map(|pulse| (s, pulse))) {
-        let mut add = |code: &str, message: String| {
+        let mut add = |code: Code, message: String| {
             troubles.push(Trouble {
                 server: Some(server.name.to_string()),
                 target: format!("{RUN}/{}", server.name),
-                code: code.to_owned(),
+                code,
                 message,
                 advice: None,
                 tail: Vec::new(),
@@ -120,10 +121,10 @@ fn quiet_troubles(project: &Project, pulses: &Pulses, now: DateTime<Utc>) -> Vec
             });
         };
         if let Some(since) = pulse.pending_since.filter(|since| server.delete_mode && now - *since > MOST_WAITING) {
-            add("still_there", format!("{} entries wait on the server since {since:.0}", pulse.pending));
+            add(Code::StillThere, format!("{} entries wait on the server since {since:.0}", pulse.pending));
         }
         if let Some(good) = pulse.last_good.filter(|good| now - *good > MOST_SILENT && pulse.failing_since.is_none()) {
-            add("no_export", format!("the last good export was at {good:.0}, though runs go on"));
+            add(Code::NoExport, format!("the last good export was at {good:.0}, though runs go on"));
         }
     }
     troubles
@@ -134,7 +135,7 @@ fn own_trouble(path: &Path, error: &io::Error) -> Trouble {
     Trouble {
         server: None,
         target: RUN.to_owned(),
-        code: "write".to_owned(),
+        code: Code::Write,
         message: format!("a run could not begin, or could not keep what it did, {}: {error}", path.display()),
         advice: None,
         tail: Vec::new(),

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
+use crate::code::Code;
 use crate::counts::Counts;
-use crate::failure::FailureKind;
 use crate::output;
 use crate::plan::reason::ReasonRecord;
 use crate::task::Warning;
@@ -118,7 +118,7 @@ pub struct Finished {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct FailureRecord {
-    pub kind: FailureKind,
+    pub kind: Code,
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,

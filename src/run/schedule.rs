@@ -208,7 +208,7 @@ impl<'r> Scheduler<'r> {
             self.troubles.push(Trouble {
                 server,
                 target: target.to_owned(),
-                code: warning.code.to_owned(),
+                code: warning.code,
                 message: warning.message.clone(),
                 advice: None,
                 tail: Vec::new(),

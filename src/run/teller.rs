@@ -72,9 +72,9 @@ impl Teller {
 
     pub fn warned(&mut self, target: &str, warning: Warning) {
         if warning.critical {
-            tracing::error!(critical = true, target = target, code = warning.code, "{}", warning.message);
+            tracing::error!(critical = true, target = target, code = warning.code.word(), "{}", warning.message);
         } else {
-            tracing::warn!(target = target, code = warning.code, "{}", warning.message);
+            tracing::warn!(target = target, code = warning.code.word(), "{}", warning.message);
         }
         let shown = warning.critical || self.loudness == Loudness::Verbose || self.progress.is_shown();
         if shown && self.loudness != Loudness::Quiet {

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use petgraph::graph::NodeIndex;
 
 use crate::alert::Trouble;
+use crate::code::{Code, Urgency};
 use crate::config::pipeline::{Action, AlertLevel};
 use crate::counts::{Count, Counts};
 use crate::disk::content::Content;
 use crate::disk::stamp::Stamp;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::plan::staleness::Contents;
 use crate::plan::{Instance, Reason};
 use crate::run::events::{FailureRecord, FileRecord, Finished, Outcome};
@@ -56,7 +57,7 @@ impl Scheduler<'_> {
         let message = format!("uses the last good outputs of {}, which did not succeed", self.listed_names(bad));
         let target = self.target(node).to_string();
         let server = self.graph.nodes[node].axes.server.as_ref().map(ToString::to_string);
-        self.warn(&target, server, Warning { code: "partial", message, critical: false });
+        self.warn(&target, server, Warning::new(Code::Partial, message));
     }
 
     /// A listing that failed is one trouble, however many exports fail with it.
@@ -78,7 +79,7 @@ impl Scheduler<'_> {
 
     pub(super) fn failed_by_listing(&mut self, node: NodeIndex, failure: &Failure, reasons: &[Reason]) -> Outcome {
         let target = self.target(node).to_string();
-        let outcome = if failure.kind == FailureKind::Interrupted { Outcome::Interrupted } else { Outcome::Failed };
+        let outcome = if failure.kind == Code::Interrupted { Outcome::Interrupted } else { Outcome::Failed };
         let mut finished = plain(target, outcome, self.causes.line(reasons, &self.store.names));
         finished.failure = Some(record(failure));
         self.teller.finished(finished, is_critical(failure, self.alert(node)));
@@ -95,7 +96,7 @@ impl Scheduler<'_> {
             self.troubles.push(Trouble {
                 server: server.map(ToString::to_string),
                 target: target.to_owned(),
-                code: kind_word(failure.kind),
+                code: failure.kind,
                 message: failure.message.clone(),
                 advice: failure.advice.clone(),
                 tail: failure.tail.clone(),
@@ -169,10 +170,10 @@ impl Scheduler<'_> {
         let path = self.text(*path);
         match self.project.pipeline.tasks[instance.task].action {
             Action::Command(_) => {
-                Err(Failure::new(FailureKind::Command, format!("the command ended well but did not make {path}"))
+                Err(Failure::new(Code::Command, format!("the command ended well but did not make {path}"))
                     .advise("write the declared output, or declare what it writes"))
             }
-            _ => Err(Failure::new(FailureKind::Internal, format!("{path} was not made"))),
+            _ => Err(Failure::new(Code::Internal, format!("{path} was not made"))),
         }
     }
 
@@ -236,7 +237,7 @@ impl Scheduler<'_> {
     }
 
     fn failed(&mut self, node: NodeIndex, failure: &Failure) -> Outcome {
-        if failure.kind == FailureKind::Interrupted {
+        if failure.kind == Code::Interrupted {
             return Outcome::Interrupted;
         }
         let instance = &self.graph.nodes[node];
@@ -252,7 +253,7 @@ impl Scheduler<'_> {
     }
 
     fn remember_setback(&mut self, node: NodeIndex, failure: &Failure) {
-        if failure.kind == FailureKind::Interrupted {
+        if failure.kind == Code::Interrupted {
             return;
         }
         let message = self.store.names.intern(&failure.message);
@@ -280,7 +281,7 @@ impl Scheduler<'_> {
 }
 
 fn is_critical(failure: &Failure, alert: AlertLevel) -> bool {
-    failure.kind.is_critical() && alert == AlertLevel::Critical
+    failure.kind.urgency() == Urgency::Critical && alert == AlertLevel::Critical
 }
 
 fn plain(target: String, outcome: Outcome, reason: String) -> Finished {
@@ -305,9 +306,4 @@ fn record(failure: &Failure) -> FailureRecord {
         advice: failure.advice.clone(),
         tail: failure.tail.clone(),
     }
-}
-
-/// The stable word of a kind, as events write it.
-fn kind_word(kind: FailureKind) -> String {
-    serde_json::to_value(kind).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

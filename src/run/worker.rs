@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use petgraph::graph::NodeIndex;
 
 use crate::cancel::Cancel;
-use crate::failure::{Failure, FailureKind};
+use crate::code::Code;
+use crate::failure::Failure;
 use crate::pages;
 use crate::retry::RetryPolicy;
 use crate::study::listing::Listed;
@@ -148,7 +149,7 @@ fn carry_out(job: &Job<'_>, pool: Option<&rayon::ThreadPool>, sender: &Sender<Me
     };
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(Failure::new(FailureKind::Internal, format!("a mistake in mtdata: {}", text.unwrap_or("unknown")))
+        Err(Failure::new(Code::Internal, format!("a mistake in mtdata: {}", text.unwrap_or("unknown")))
             .advise("nothing was lost; please report it with this run's log"))
     });
     Message::Finished { node: job.node, result, began, took: began.elapsed() }

@@ -184,8 +184,8 @@ fn find(batch: &RowBatch, places: &KeyColumns) -> BatchResponses {
 /// # Errors
 /// A table that cannot be read, a folder that cannot be written to.
 pub fn select(source: &Path, policy: &Policy, spill: &Path, cancel: &Cancel) -> Result<SelectedRows, Failure> {
-    let read = |error: io::Error| Failure::read(source, &error);
-    let spilled = |error: io::Error| Failure::write(spill, &error);
+    let read = |error: io::Error| Failure::read(source, error);
+    let spilled = |error: io::Error| Failure::write(spill, error);
     let mut table = Table::open(source).map_err(read)?;
     let places = KeyColumns::new(&table, policy);
     let mut selected = SelectedRows::default();

@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::code::Code;
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
 use crate::counts::{Count, Counts};
 use crate::disk::atomic::Written;
 use crate::disk::atomic::{self, AtomicFile, SHARED};
 use crate::disk::sorting::Merge;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::pool::paths::{ServerFolder, table_name};
 use crate::study::checks::cells::RowRules;
 use crate::study::name::{ScaleName, ServerName};
@@ -103,11 +104,11 @@ impl Task for CombineTask {
 
     fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
         let (Some(name), Some(scale)) = (&work.axes.server, &work.axes.scale) else {
-            return Err(Failure::new(FailureKind::Internal, "a combining without server and scale"));
+            return Err(Failure::new(Code::Internal, "a combining without server and scale"));
         };
         let path = work.outputs.first().map(|output| work.locate(&output.path)).unwrap_or_default();
         let folder = path.parent().unwrap_or(work.root).to_owned();
-        atomic::create_folder(&folder, SHARED).map_err(|error| Failure::write(&folder, &error))?;
+        atomic::create_folder(&folder, SHARED).map_err(|error| Failure::write(&folder, error))?;
         let sources = sources(work)?;
         let mut mended: HashMap<i64, Vec<&Correction>> = HashMap::new();
         mended.extend(corrections(&self.corrections, name, scale));
@@ -115,7 +116,7 @@ impl Task for CombineTask {
         let reading =
             ActiveTables { sources: &sources, folder: &folder, corrections: &mended, alike, cancel: work.cancel };
         let pool = self.servers.get(name).map(|server| ServerFolder::new(&server.path));
-        let spilled = |error: std::io::Error| Failure::write(&folder, &error);
+        let spilled = |error: std::io::Error| Failure::write(&folder, error);
         let (entries, seen) =
             rayon::join(|| reading.entries(), || FirstSeen::read(pool.as_ref(), scale, &folder).map_err(spilled));
         let mut seen = seen?;
@@ -190,11 +191,10 @@ impl Told {
         }
         lost.sort();
         for what in lost {
-            work.voice.warn(Warning {
-                code: "correction_refused",
-                message: format!("{}: a correction was refused, {what}", work.target),
-                critical: false,
-            });
+            work.voice.warn(Warning::new(
+                Code::CorrectionRefused,
+                format!("{}: a correction was refused, {what}", work.target),
+            ));
         }
     }
 }
@@ -208,7 +208,7 @@ fn write(
     counts: &mut Counts,
     told: &mut Told,
 ) -> Result<Written, Failure> {
-    let failed = |error: std::io::Error| Failure::write(path, &error);
+    let failed = |error: std::io::Error| Failure::write(path, error);
     let mut file = AtomicFile::create(path, SHARED).map_err(failed)?;
     let mut head = Vec::new();
     for name in lines.header.iter().map(String::as_str).chain(ADDED) {

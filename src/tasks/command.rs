@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::code::Code;
 use crate::config::Project;
 use crate::config::pipeline::CommandSpec;
 use crate::disk::atomic::{SHARED, TEMPORARY_PREFIX, create_folder};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::pages;
 use crate::retry::{AttemptError, retry};
 use crate::task::{Axes, Declaration, Done, Facts, Output, Task, Work};
@@ -83,7 +84,7 @@ impl CommandTask {
         for output in work.outputs {
             let path = work.locate(&output.path);
             let folder = path.parent().unwrap_or(work.root);
-            create_folder(folder, SHARED).map_err(|error| AttemptError::lasting(Failure::write(folder, &error)))?;
+            create_folder(folder, SHARED).map_err(|error| AttemptError::lasting(Failure::write(folder, error)))?;
         }
         let out = self.spec.command.iter().any(|part| part.contains("{out}")).then(|| Temporary::of(work)).flatten();
         let arguments = self.arguments(work, out.as_ref().map(|out| out.path.as_path()));
@@ -101,14 +102,14 @@ impl CommandTask {
 
     /// The process, leader of a group of its own, and where it prints.
     fn spawn(&self, work: &Work<'_>, arguments: &[String]) -> Result<(Child, File), Failure> {
-        let temporary = |error| Failure::write(Path::new("a temporary file"), &error);
+        let temporary = |error| Failure::write(Path::new("a temporary file"), error);
         let log = tempfile::tempfile().map_err(temporary)?;
         let copy = || log.try_clone().map_err(temporary);
         let mut command = std::process::Command::new(&arguments[0]);
         command.args(&arguments[1..]).current_dir(work.root).envs(&self.spec.env).process_group(0);
         command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?);
         let child = pages::usual_for(|| command.spawn()).map_err(|error| {
-            Failure::new(FailureKind::Command, format!("cannot start `{}`: {error}", arguments[0]))
+            Failure::new(Code::Command, format!("cannot start `{}`: {error}", arguments[0]))
                 .advise("install it, or write its full path in `command`")
         })?;
         Ok((child, log))
@@ -123,19 +124,19 @@ fn wait(child: &mut Child, work: &Work<'_>, name: &str, log: &File) -> Result<Ex
             Ok(Some(status)) => return Ok(status),
             Ok(None) => {}
             Err(error) => {
-                let failure = Failure::new(FailureKind::Command, format!("cannot wait for `{name}`: {error}"));
+                let failure = Failure::new(Code::Command, format!("cannot wait for `{name}`: {error}"));
                 return Err(AttemptError::lasting(failure));
             }
         }
         if work.cancel.is_cancelled() {
             end(child);
             let message = format!("`{name}` was ended; the next run starts it again");
-            return Err(AttemptError::lasting(Failure::new(FailureKind::Interrupted, message)));
+            return Err(AttemptError::lasting(Failure::new(Code::Interrupted, message)));
         }
         if start.elapsed() > work.policy.timeout {
             end(child);
             let limit = humantime::format_duration(work.policy.timeout);
-            let mut failure = Failure::new(FailureKind::Command, format!("`{name}` did not end within {limit}"))
+            let mut failure = Failure::new(Code::Command, format!("`{name}` did not end within {limit}"))
                 .advise("raise the task's `timeout`, or find out what it waits for");
             failure.tail = log.try_clone().map(last_lines).unwrap_or_default();
             return Err(AttemptError::may_pass(failure));
@@ -167,7 +168,7 @@ fn failure(name: &str, status: ExitStatus, mut said: Vec<String>) -> Failure {
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "did not succeed".to_owned(),
     };
-    let mut failure = Failure::new(FailureKind::Command, format!("`{name}` {how}"));
+    let mut failure = Failure::new(Code::Command, format!("`{name}` {how}"));
     failure.tail = said.split_off(said.len().saturating_sub(TAIL_LINES));
     failure
 }
@@ -202,14 +203,12 @@ impl Temporary {
     fn keep(self) -> Result<(), Failure> {
         if !self.path.exists() {
             let message = format!("the command ended well but did not write {{out}} for {}", self.target.display());
-            return Err(
-                Failure::new(FailureKind::Command, message).advise("write the result to the path given as {out}")
-            );
+            return Err(Failure::new(Code::Command, message).advise("write the result to the path given as {out}"));
         }
         let made = File::open(&self.path).and_then(|file| file.sync_all());
         let made = made.and_then(|()| std::fs::rename(&self.path, &self.target));
         let made = made.and_then(|()| crate::disk::atomic::sync_folder(self.target.parent().unwrap_or(Path::new("."))));
-        made.map_err(|error| Failure::write(&self.target, &error))
+        made.map_err(|error| Failure::write(&self.target, error))
     }
 }
 

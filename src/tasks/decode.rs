@@ -12,10 +12,11 @@ use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::code::Code;
 use crate::config::Project;
 use crate::config::secret;
 use crate::config::servers::{Server, Servers};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::keys::file::inspect;
 use crate::keys::ring::{Keyring, RingKey};
 use crate::pool::paths::ServerFolder;
@@ -49,7 +50,7 @@ pub fn unlock(path: &Path, passphrase: Option<&SecretString>) -> Result<RingKey,
         read = RingKey::read(&bytes, Some(typed.expose_secret()));
     }
     read.map_err(|bad| {
-        Failure::new(FailureKind::Key, format!("the private key {} {}", path.display(), bad.what)).advise(bad.advice)
+        Failure::new(Code::Key, format!("the private key {} {}", path.display(), bad.what)).advise(bad.advice)
     })
 }
 
@@ -114,7 +115,7 @@ impl Task for DecodeTask {
     fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
         let server = work.axes.server.as_ref().and_then(|name| self.servers.get(name).zip(self.keys.get(name)));
         let Some((server, keys)) = server else {
-            return Err(Failure::new(FailureKind::Internal, "a decoding without server"));
+            return Err(Failure::new(Code::Internal, "a decoding without server"));
         };
         let folder = ServerFolder::new(&server.path);
         let day = DayDecoding { work, ring: keys.ring(server)?, folder: &folder, date_style: &server.date_style };

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::code::Code;
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
 use crate::counts::{Count, Counts};
 use crate::disk::atomic::Written;
 use crate::disk::atomic::{self, PRIVATE, SHARED};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::pool::paths::ServerFolder;
 use crate::report::files;
 use crate::report::model::{Model, compute};
@@ -99,12 +100,12 @@ impl Task for ReportTask {
 
     fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
         let Some(server) = work.axes.server.as_ref().and_then(|name| self.servers.get(name)) else {
-            return Err(Failure::new(FailureKind::Internal, "a report without server"));
+            return Err(Failure::new(Code::Internal, "a report without server"));
         };
         let tables = |folder| work.inputs_in(folder).filter(|path| path.exists()).collect::<Vec<PathBuf>>();
         let folder = ServerFolder::new(&server.path);
         let reports = folder.reports();
-        atomic::create_folder(&reports, SHARED).map_err(|error| Failure::write(&reports, &error))?;
+        atomic::create_folder(&reports, SHARED).map_err(|error| Failure::write(&reports, error))?;
         let none = Study::default();
         let study = self.study(work.axes).unwrap_or(&none);
         let (combined, scored) = (tables("combined"), tables("scored"));
@@ -126,7 +127,7 @@ impl Task for ReportTask {
         if self.disclosure.pseudonyms {
             let path = server.path.join(WHO_IS_WHO);
             let text = files::who_is_who(&model);
-            let failed = |error: std::io::Error| Failure::write(&path, &error);
+            let failed = |error: std::io::Error| Failure::write(&path, error);
             written.push(atomic::write(&path, PRIVATE, text.as_bytes()).map_err(failed)?);
         }
         written.extend(write(&reports, model)?);
@@ -136,18 +137,18 @@ impl Task for ReportTask {
 }
 
 fn unreadable((path, error): Unreadable) -> Failure {
-    Failure::new(FailureKind::Read, format!("{}: {error}", path.display()))
+    Failure::new(Code::Read, format!("{}: {error}", path.display()))
 }
 
 /// Writes what the tables' columns mean.
 fn describe(sources: &Sources<'_>, folder: &ServerFolder) -> Result<[Written; 2], Failure> {
     let tables = codebook::describe(sources).map_err(unreadable)?;
     let [book, described] = MEANINGS.map(|name| folder.path().join(name));
-    let failed = |error: csv::Error| Failure::write(&book, &std::io::Error::other(error));
+    let failed = |error: csv::Error| Failure::write(&book, std::io::Error::other(error));
     let package = format!("{:#}\n", package::package(sources.server, sources.study, &tables));
     Ok([
         codebook::sheet(&tables).write(&book).map_err(failed)?,
-        atomic::write(&described, SHARED, package.as_bytes()).map_err(|error| Failure::write(&described, &error))?,
+        atomic::write(&described, SHARED, package.as_bytes()).map_err(|error| Failure::write(&described, error))?,
     ])
 }
 
@@ -156,13 +157,13 @@ fn write(reports: &std::path::Path, model: Model) -> Result<Vec<Written>, Failur
     let mut written = Vec::new();
     for (name, sheet) in files::SHEETS {
         let path = reports.join(name);
-        let failed = |error: csv::Error| Failure::write(&path, &std::io::Error::other(error));
+        let failed = |error: csv::Error| Failure::write(&path, std::io::Error::other(error));
         written.push(sheet(&model).write(&path).map_err(failed)?);
     }
     let text = page::render(&model);
     let checks = reports.join("checks.csv");
-    written.push(files::checks(&checks, model).map_err(|error| Failure::write(&checks, &error))?);
+    written.push(files::checks(&checks, model).map_err(|error| Failure::write(&checks, error))?);
     let page = reports.join("index.html");
-    written.push(atomic::write(&page, SHARED, text.as_bytes()).map_err(|error| Failure::write(&page, &error))?);
+    written.push(atomic::write(&page, SHARED, text.as_bytes()).map_err(|error| Failure::write(&page, error))?);
     Ok(written)
 }

@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::code::Code;
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
 use crate::counts::{Count, Counts};
 use crate::disk::atomic::Written;
 use crate::disk::atomic::{self, AtomicFile, SHARED};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::study::moment;
 use crate::study::name::ServerName;
 use crate::study::scale::{Duplicates, PARTICIPANT, Scale, Studies};
@@ -65,14 +66,14 @@ impl Task for ScoreTask {
 
     fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
         let Some(server) = &work.axes.server else {
-            return Err(Failure::new(FailureKind::Internal, "a scoring without server"));
+            return Err(Failure::new(Code::Internal, "a scoring without server"));
         };
         let Some(source) = work.inputs_in("combined").next() else {
-            return Err(Failure::new(FailureKind::Internal, "a scoring without combined table"));
+            return Err(Failure::new(Code::Internal, "a scoring without combined table"));
         };
         let path = work.outputs.first().map(|output| work.locate(&output.path)).unwrap_or_default();
         let folder = path.parent().unwrap_or(work.root).to_owned();
-        atomic::create_folder(&folder, SHARED).map_err(|error| Failure::write(&folder, &error))?;
+        atomic::create_folder(&folder, SHARED).map_err(|error| Failure::write(&folder, error))?;
         let scale = self.definition(work.axes);
         let selected = select(&source, &Policy::new(scale, self.duplicates(server)), &folder, work.cancel)?;
         let none = Scale::default();
@@ -169,8 +170,8 @@ fn write(
     work: &Work<'_>,
     counts: &mut Counts,
 ) -> Result<Written, Failure> {
-    let failed = |error: io::Error| Failure::write(path, &error);
-    let read = |error: io::Error| Failure::read(source, &error);
+    let failed = |error: io::Error| Failure::write(path, error);
+    let read = |error: io::Error| Failure::read(source, error);
     let mut table = Table::open(source).map_err(read)?;
     let lines = ScoredLines::new(scale, &table, selected);
     let mut file = AtomicFile::create(path, SHARED).map_err(failed)?;

@@ -5,11 +5,12 @@ mod rows;
 
 use std::sync::Arc;
 
+use crate::code::Code;
 use crate::config::Project;
 use crate::config::servers::{Servers, study_of};
 use crate::counts::Counts;
 use crate::disk::atomic::{self, SHARED};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::study::name::ServerName;
 use crate::study::scale::{Scale, Studies, Study};
 use crate::table::selection::{Policy, has_answers, select};
@@ -69,14 +70,14 @@ impl Task for WideTask {
 
     fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
         let (Some(server), Some(name)) = (&work.axes.server, &work.axes.scale) else {
-            return Err(Failure::new(FailureKind::Internal, "a widening without server and scale"));
+            return Err(Failure::new(Code::Internal, "a widening without server and scale"));
         };
         let Some(combined) = work.inputs_in("combined").next() else {
-            return Err(Failure::new(FailureKind::Internal, "a widening without combined table"));
+            return Err(Failure::new(Code::Internal, "a widening without combined table"));
         };
         let path = work.outputs.first().map(|output| work.locate(&output.path)).unwrap_or_default();
         let folder = path.parent().unwrap_or(work.root).to_owned();
-        atomic::create_folder(&folder, SHARED).map_err(|error| Failure::write(&folder, &error))?;
+        atomic::create_folder(&folder, SHARED).map_err(|error| Failure::write(&folder, error))?;
         let scale = self.definition(work.axes);
         let study = self.study(server);
         let policy = Policy::new(scale, study.map(|study| study.duplicates).unwrap_or_default());

@@ -143,12 +143,8 @@ fn is_open(site: &Site) -> bool {
 }
 
 /// What the server does to deletions now and then.
-const MOODS: [ServerFault; 4] = [
-    ServerFault::DoneBut(500),
-    ServerFault::Lie,
-    ServerFault::Status(404),
-    ServerFault::Reset(ResetMoment::Before),
-];
+const MOODS: [ServerFault; 4] =
+    [ServerFault::DoneBut(500), ServerFault::Lie, ServerFault::Status(404), ServerFault::Reset(ResetMoment::Before)];
 
 #[test]
 fn killed_at_any_moment_while_entries_arrive() {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::failure::{Failure, FailureKind};
+use crate::code::Code;
+use crate::failure::Failure;
 use crate::keys::ring;
 use crate::study::checks::cells::Undecrypted;
 use crate::study::scale::PARTICIPANT;
@@ -20,7 +21,7 @@ impl ClosedParticipants {
         let mut closed = Self::default();
         for path in work.inputs_in("quarantine").filter(|path| path.exists()) {
             let failed =
-                |error: csv::Error| Failure::new(FailureKind::Read, format!("cannot read {}: {error}", path.display()));
+                |error: csv::Error| Failure::new(Code::Read, format!("cannot read {}: {error}", path.display()));
             let mut table = TableReader::open(&path).map_err(failed)?;
             let [id, column, reason] = ["id", "column", "reason"].map(|name| table.column(name));
             let mut record = csv::StringRecord::new();

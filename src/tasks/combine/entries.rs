@@ -116,7 +116,7 @@ impl ActiveTable {
 
     /// Its rows behind the header, and the header.
     fn rows(path: &Path) -> Result<(Rows<std::fs::File>, Vec<String>), Failure> {
-        let failed = |error: io::Error| Failure::read(path, &error);
+        let failed = |error: io::Error| Failure::read(path, error);
         let mut rows = Rows::open(path).map_err(failed)?;
         let mut cells = Cells::default();
         let mut header = Vec::new();
@@ -154,7 +154,7 @@ impl ActiveTables<'_> {
     /// Every row of every table, by id. Tables are read in parallel.
     pub fn entries(&self) -> Result<Merge<ActiveRow>, Failure> {
         let next = AtomicUsize::new(0);
-        let spilled = |error: io::Error| Failure::write(self.folder, &error);
+        let spilled = |error: io::Error| Failure::write(self.folder, error);
         let workers = rayon::current_num_threads().min(self.sources.len()).max(1);
         let sorters = (0..workers).into_par_iter().map(|_| {
             let mut sorter = Sorter::new(self.folder);
@@ -176,7 +176,7 @@ impl ActiveTables<'_> {
         let needed = id_at.max(date_at).map_or(0, |last| last + 1);
         let mut contents = RowHasher::new(&header, self.alike);
         let mut cells = Cells::default();
-        while let Some((place, row)) = rows.next_row().map_err(|error| Failure::read(path, &error))? {
+        while let Some((place, row)) = rows.next_row().map_err(|error| Failure::read(path, error))? {
             cells.split_first(row, needed);
             let text =
                 |at: Option<usize>| at.map(|at| cells.get(row, at)).and_then(|cell| std::str::from_utf8(cell).ok());
@@ -189,7 +189,7 @@ impl ActiveTables<'_> {
             let content = contents.of(row, &mut cells);
             let length = u32::try_from(place.length).unwrap_or(u32::MAX);
             let entry = ActiveRow { id, moment, content, file, offset: place.offset, length };
-            sorter.push(entry).map_err(|error| Failure::write(self.folder, &error))?;
+            sorter.push(entry).map_err(|error| Failure::write(self.folder, error))?;
         }
         Ok(())
     }

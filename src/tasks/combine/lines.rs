@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 
 use super::closed_participants::ClosedParticipants;
 use super::entries::{ActiveTable, CombinedRow, NONE};
-use crate::failure::{Failure, FailureKind};
+use crate::code::Code;
+use crate::failure::Failure;
 use crate::study::checks::cells::{CheckedRow, RowRules, flag};
 use crate::study::people::Correction;
 use crate::table::rows::{Cells, Rows, put};
@@ -68,11 +69,11 @@ impl CombinedLines<'_> {
             let path = &self.sources[first.file as usize].path;
             let size = usize::try_from(end - first.offset).unwrap_or(usize::MAX);
             if opened.as_ref().is_none_or(|(file, _)| *file != first.file) {
-                opened = Some((first.file, File::open(path).map_err(|error| Failure::read(path, &error))?));
+                opened = Some((first.file, File::open(path).map_err(|error| Failure::read(path, error))?));
             }
             let mut bytes = vec![0; size];
             if let Some((_, file)) = &opened {
-                file.read_exact_at(&mut bytes, first.offset).map_err(|error| Failure::read(path, &error))?;
+                file.read_exact_at(&mut bytes, first.offset).map_err(|error| Failure::read(path, error))?;
             }
             stretches.push(bytes);
             for at in &rest[..count] {
@@ -201,9 +202,9 @@ fn uneven(source: &ActiveTable, offset: u64, cells: usize) -> Failure {
     match Rows::open(path).and_then(|mut rows| before(&mut rows)) {
         Ok(row) => {
             let (path, columns) = (path.display(), source.header.len());
-            Failure::new(FailureKind::Data, format!("{path}: row {row} has {cells} cells, its header {columns}"))
+            Failure::new(Code::Data, format!("{path}: row {row} has {cells} cells, its header {columns}"))
                 .advise("remove the table: the next build decodes the day's raw files again")
         }
-        Err(error) => Failure::read(path, &error),
+        Err(error) => Failure::read(path, error),
     }
 }

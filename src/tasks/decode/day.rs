@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
+use crate::code::Code;
 use crate::counts::{Count, Counts};
 use crate::disk::atomic::Written;
 use crate::disk::atomic::{self, AtomicFile};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::keys::remembered::{Ciphertext, Plain, RememberedText};
 use crate::keys::ring::{DecryptFailure, Keyring};
 use crate::pool::paths::{DateStyle, ServerFolder, raw_name};
@@ -61,7 +62,7 @@ impl DayDecoding<'_> {
         let result = self.tables(&mut files, &mut decrypted);
         // What was opened stays opened, however this ends.
         for file in &mut files {
-            file.plain.save().map_err(|error| Failure::write(&self.folder.plain(), &error))?;
+            file.plain.save().map_err(|error| Failure::write(&self.folder.plain(), error))?;
         }
         let mut done = result?;
         if decrypted > 0 {
@@ -99,7 +100,7 @@ impl DayDecoding<'_> {
         let keys: Vec<String> = self.ring.keys().iter().map(|key| key.fingerprint().to_owned()).collect();
         let one = |input: &crate::task::ProjectPath| {
             let path = self.work.locate(input);
-            let size = std::fs::metadata(&path).map_err(|error| Failure::read(&path, &error))?.len();
+            let size = std::fs::metadata(&path).map_err(|error| Failure::read(&path, error))?.len();
             let name = input.rsplit('/').next().unwrap_or_default().to_owned();
             Ok(Raw { plain: Plain::open(self.folder, &name, &keys), path, name, size, care: Care::Fast })
         };
@@ -115,7 +116,7 @@ impl DayDecoding<'_> {
     fn tables(&self, files: &mut [Raw], decrypted: &mut u64) -> Result<Done, Failure> {
         let mut names = BTreeSet::new();
         for file in &*files {
-            let read = |error| Failure::read(&file.path, &error);
+            let read = |error| Failure::read(&file.path, error);
             let batch = RawBatches::open(&file.path, file.care).and_then(|mut source| source.glance()).map_err(read)?;
             names.append(&mut keys(&batch, &DayColumns::default()));
         }
@@ -179,9 +180,9 @@ impl<'t> DayTable<'t> {
     fn new(day: &'t DayDecoding<'t>, columns: &'t DayColumns, files: &'t mut [Raw]) -> Result<Self, Failure> {
         let paths: Vec<PathBuf> = day.work.outputs.iter().map(|output| day.work.locate(&output.path)).collect();
         let [active, quarantine] = paths.as_slice() else {
-            return Err(Failure::new(FailureKind::Internal, "a decoding has two outputs"));
+            return Err(Failure::new(Code::Internal, "a decoding has two outputs"));
         };
-        let failed = |error: io::Error| Failure::write(active, &error);
+        let failed = |error: io::Error| Failure::write(active, error);
         let mut out = AtomicFile::create(active, atomic::PRIVATE).map_err(failed)?;
         if !columns.names().is_empty() {
             let mut header = csv::Writer::from_writer(Vec::new());
@@ -213,7 +214,7 @@ impl<'t> DayTable<'t> {
         let mut more = BTreeSet::new();
         for index in 0..self.files.len() {
             let path = self.files[index].path.clone();
-            let read = |error| Failure::read(&path, &error);
+            let read = |error| Failure::read(&path, error);
             let mut source = RawBatches::open(&path, self.files[index].care).map_err(read)?;
             let mut next = source.batch(std::mem::take(&mut spare)).map_err(read)?;
             let mut harm = FileDamage::default();
@@ -251,7 +252,7 @@ impl<'t> DayTable<'t> {
             path.display(),
             harm.bytes
         );
-        self.warnings.push(Warning { code: "raw_salvaged", message, critical: true });
+        self.warnings.push(Warning::new(Code::RawSalvaged, message));
     }
 
     /// Writes the rows of a batch.
@@ -301,7 +302,7 @@ impl<'t> DayTable<'t> {
         };
         let written: Vec<(Vec<u8>, Vec<RefusedValue>)> =
             parsed.par_chunks(SHARE).zip(new.par_chunks(SHARE)).enumerate().map(write).collect();
-        let active = |error: io::Error| Failure::write(&self.day.folder.active(), &error);
+        let active = |error: io::Error| Failure::write(&self.day.folder.active(), error);
         let mut refused = Vec::new();
         for (bytes, mut part) in written {
             self.out.write_all(&bytes).map_err(active)?;
@@ -376,10 +377,10 @@ impl<'t> DayTable<'t> {
             self.counts.add(Count::Quarantined, rows.len() as u64);
         }
         let path = &self.quarantine.path;
-        let failed = |error: csv::Error| Failure::write(path, &io::Error::other(error));
+        let failed = |error: csv::Error| Failure::write(path, io::Error::other(error));
         for row in rows {
             if self.quarantine.table.is_none() {
-                let file = AtomicFile::create(path, atomic::PRIVATE).map_err(|error| Failure::write(path, &error))?;
+                let file = AtomicFile::create(path, atomic::PRIVATE).map_err(|error| Failure::write(path, error))?;
                 let mut table = csv::Writer::from_writer(file);
                 table.write_record(["file", "id", "column", "reason", "value"]).map_err(failed)?;
                 self.quarantine.table = Some(table);
@@ -395,27 +396,27 @@ impl<'t> DayTable<'t> {
     fn finish(mut self) -> Result<Done, Failure> {
         self.ids.sort_unstable();
         let active = self.day.work.outputs.first().map(|output| self.day.work.locate(&output.path)).unwrap_or_default();
-        let failed = |error: io::Error| Failure::write(&active, &error);
+        let failed = |error: io::Error| Failure::write(&active, error);
         self.warnings.extend(shrunk::keep(&active, &self.ids).map_err(failed)?);
         let mut written: Vec<Written> = Vec::new();
-        if let Some(table) = self.quarantine.commit().map_err(|error| Failure::write(&self.quarantine.path, &error))? {
+        if let Some(table) = self.quarantine.commit().map_err(|error| Failure::write(&self.quarantine.path, error))? {
             written.push(table);
         }
         let mut own = Shape::default();
         if active.exists() {
-            own.see(&active).map_err(|error| Failure::read(&active, &error))?;
+            own.see(&active).map_err(|error| Failure::read(&active, error))?;
         }
         let table = self.out.commit().map_err(failed)?;
         if table.changed {
             let drift = drift::look(&active, &self.day.tables_before(), &own, &self.day.name());
-            self.warnings.extend(drift.map_err(|error| Failure::read(&active, &error))?);
+            self.warnings.extend(drift.map_err(|error| Failure::read(&active, error))?);
         }
         self.counts.add(Count::BytesOut, table.size);
         written.insert(0, table);
         if self.unopened > 0 {
             let place = self.quarantine.path.display();
             let message = format!("{} encrypted values could not be opened; see {place}", self.unopened);
-            self.warnings.push(Warning { code: "undecryptable", message, critical: self.no_key });
+            self.warnings.push(Warning { critical: self.no_key, ..Warning::new(Code::Undecryptable, message) });
         }
         for warning in self.warnings {
             self.day.work.voice.warn(warning);

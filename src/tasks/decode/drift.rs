@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::code::Code;
 use crate::study::cell::{KINDS, kind};
 use crate::table::rows::{Cells, Rows};
 use crate::task::Warning;
@@ -104,7 +105,7 @@ pub fn look(table: &Path, before: &[PathBuf], own: &Shape, what: &str) -> io::Re
     }
     let changes = now.changes(&then, own);
     let message = format!("{what}: {}; the server may have been changed", changes.join(", "));
-    Ok((!changes.is_empty()).then_some(Warning { code: "schema_drift", message, critical: false }))
+    Ok((!changes.is_empty()).then_some(Warning::new(Code::SchemaDrift, message)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::code::Code;
 use crate::disk::atomic;
 use crate::table::file;
 use crate::task::Warning;
@@ -27,7 +28,7 @@ pub fn keep(active: &Path, ids: &[i64]) -> io::Result<Option<Warning>> {
         active.display(),
         copy.display()
     );
-    Ok(Some(Warning { code: "entries_gone", message, critical: true }))
+    Ok(Some(Warning::new(Code::EntriesGone, message)))
 }
 
 /// `OA_recovered_2026-11-23.csv` for `OA_2026-11-23.csv`.

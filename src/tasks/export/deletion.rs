@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use chrono::{DateTime, Utc};
 
 use crate::client::server::{CONCURRENCY, Turn};
+use crate::code::Code;
 use crate::counts::Count;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::fault;
 use crate::pool::identity::Identity;
 use crate::pool::ledger::{self, Intended, Ledger, Step};
@@ -35,7 +36,7 @@ impl Trip<'_> {
             Some(ledger) => Ok(ledger),
             None => Ledger::open(self.folder).map(|opened| ledger.insert(opened)),
         };
-        opened.and_then(act).map_err(|error| Failure::write(&self.folder.deletions(), &error))
+        opened.and_then(act).map_err(|error| Failure::write(&self.folder.deletions(), error))
     }
 
     /// Deletes what is proven; true when something stays to be deleted.
@@ -46,15 +47,15 @@ impl Trip<'_> {
             return Ok(true);
         }
         let past = ledger::past_of(self.folder, self.scale, received.held())
-            .map_err(|error| Failure::read(&self.folder.deletions(), &error))?;
+            .map_err(|error| Failure::read(&self.folder.deletions(), error))?;
         let back: Vec<i64> = past.iter().filter(|(_, past)| past.was_gone).map(|(identity, _)| identity.id).collect();
         if !back.is_empty() {
             let message = format!("{} entries that were gone are on the server again, {}", back.len(), some_ids(&back));
-            self.warn("should_be_gone", message, true);
+            self.warn(Code::ShouldBeGone, message);
         }
         let oldest = past.values().filter(|past| !past.was_gone).map(|past| past.since).min();
         self.context.cancel.check()?;
-        let proof = self.archive().proof(received).map_err(|error| Failure::write(&self.folder.raw(), &error))?;
+        let proof = self.archive().proof(received).map_err(|error| Failure::write(&self.folder.raw(), error))?;
         let unproven = distinct - proof.count();
         if proof.count() == 0 {
             self.counts.add(Count::DeletePending, unproven as u64);
@@ -80,7 +81,7 @@ impl Trip<'_> {
                 some_ids(repeated),
                 self.scale
             );
-            self.warn("repeated_id", message, true);
+            self.warn(Code::RepeatedId, message);
         }
         if !changed.is_empty() {
             let message = format!(
@@ -89,7 +90,7 @@ impl Trip<'_> {
                 some_ids(&changed),
                 self.scale
             );
-            self.warn("changed_id", message, true);
+            self.warn(Code::ChangedId, message);
         }
         !repeated.is_empty() || !changed.is_empty()
     }
@@ -138,7 +139,7 @@ impl Trip<'_> {
         oldest: Option<DateTime<Utc>>,
     ) -> Result<bool, Failure> {
         let doubt = |failure: Failure| {
-            if failure.kind == FailureKind::Interrupted {
+            if failure.kind == Code::Interrupted {
                 return failure;
             }
             let message = format!(
@@ -146,7 +147,7 @@ impl Trip<'_> {
                 self.place(),
                 sent.len()
             );
-            Failure::new(FailureKind::Deletion, message).advise("they are archived; the next run looks again")
+            Failure::new(Code::Deletion, message).advise("they are archived; the next run looks again")
         };
         let (_, after) = self.fetch(None).map_err(doubt)?;
         fault::point("looked-again", self.folder.path());
@@ -174,12 +175,12 @@ impl Trip<'_> {
             answers(sent)
         );
         let Some(oldest) = oldest else {
-            return Err(Failure::new(FailureKind::Deletion, message)
+            return Err(Failure::new(Code::Deletion, message)
                 .advise("they are archived; the next run tries again. Is the server in export mode?"));
         };
         let age = (Utc::now() - oldest).to_std().unwrap_or_default();
         let _ = write!(message, "; the oldest should be gone for {}", humantime::format_duration(rounded(age)));
-        Err(Failure::new(FailureKind::ShouldBeGone, message).advise(
+        Err(Failure::new(Code::ShouldBeGone, message).advise(
             "they are archived, and the server fills up: it stops taking answers above its export.maxRecords. Is it in \
              export mode?",
         ))
@@ -192,7 +193,7 @@ impl Trip<'_> {
         if pending == 0 && !is_open {
             return Ok(());
         }
-        let failed = |error: io::Error| Failure::read(&self.folder.deletions(), &error);
+        let failed = |error: io::Error| Failure::read(&self.folder.deletions(), error);
         let open = ledger::open_intents(self.folder, self.scale).map_err(failed)?;
         let waiting =
             if pending > 0 { ledger::waiting(self.folder, self.scale).map_err(failed)? } else { open.clone() };
@@ -219,7 +220,7 @@ impl Trip<'_> {
         let pending = received.distinct() as u64;
         self.receipt(Receipt { pending, ..Receipt::default() })?;
         let notes = Notes { pending, ..before };
-        self.connection.notes.save(self.scale, &notes).map_err(|error| Failure::write(&self.folder.index(), &error))
+        self.connection.notes.save(self.scale, &notes).map_err(|error| Failure::write(&self.folder.index(), error))
     }
 }
 

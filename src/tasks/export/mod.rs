@@ -11,10 +11,11 @@ use std::sync::{Arc, PoisonError};
 
 use crate::cancel::Cancel;
 use crate::client::server::StudyServer;
+use crate::code::Code;
 use crate::config::Project;
 use crate::config::secret;
 use crate::config::servers::{Server, Servers};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::pool::benchmark::{self, Mark};
 use crate::pool::index::Index;
 use crate::pool::ledger;
@@ -41,7 +42,7 @@ impl ExportTask {
     }
 
     fn server(&self, name: &ServerName) -> Result<(&Server, &ServerConnection, &StudyServer), Failure> {
-        let unknown = || Failure::new(FailureKind::Internal, format!("there is no server {name}"));
+        let unknown = || Failure::new(Code::Internal, format!("there is no server {name}"));
         let server = self.servers.get(name).ok_or_else(unknown)?;
         let connection = self.connections.get(name).ok_or_else(unknown)?;
         let client = connection.client.get_or_init(|| {
@@ -58,14 +59,14 @@ impl ExportTask {
         let (server, connection, client) = self.server(name)?;
         let Listing { tables, strange } = client.listing(context.policy, context.cancel)?;
         for message in strange {
-            context.voice.warn(Warning { code: "strange_table", message, critical: false });
+            context.voice.warn(Warning::new(Code::StrangeTable, message));
         }
         let folder = ServerFolder::new(&server.path);
-        ledger::reopen(&folder).map_err(|error| Failure::read(&folder.deletions(), &error))?;
+        ledger::reopen(&folder).map_err(|error| Failure::read(&folder.deletions(), error))?;
         if benchmark::is_lost(&folder) {
             recompute_marks(&folder, &tables, context.voice)?;
         }
-        refresh_marks(&folder, &tables).map_err(|error| Failure::write(&benchmark::path(&folder), &error))?;
+        refresh_marks(&folder, &tables).map_err(|error| Failure::write(&benchmark::path(&folder), error))?;
         // Where something is exported, that goes on beside it.
         if !schedule::is_kept(&folder) && tables.iter().all(|table| table.size == 0) {
             connection.keep_schedule(server, client, context);
@@ -75,7 +76,7 @@ impl ExportTask {
             let mut trip = Trip::new(server, connection, client, &table.name, &folder, context);
             if let Err(failure) = trip.close_open_intents() {
                 let message = format!("deletions of {} could not be looked after: {failure}", table.name);
-                context.voice.warn(Warning { code: "deletions_open", message, critical: false });
+                context.voice.warn(Warning::new(Code::DeletionsOpen, message));
             }
         }
         Ok(tables)
@@ -93,7 +94,7 @@ impl ExportTask {
         }
         let under_way = connection.marks.join();
         let unfinished = trip.go();
-        let marked = under_way.leave(&folder).map_err(|error| Failure::write(&benchmark::path(&folder), &error));
+        let marked = under_way.leave(&folder).map_err(|error| Failure::write(&benchmark::path(&folder), error));
         let unfinished = unfinished.and_then(|unfinished| marked.map(|()| unfinished));
         let unfinished = unfinished.map_err(|failure| failure.after(trip.counts.clone()))?;
         Ok(Done { counts: trip.counts, written: trip.written, unfinished, ..Done::default() })
@@ -132,7 +133,7 @@ impl Task for ExportTask {
     fn run(&self, work: &Work<'_>) -> Result<Done, Failure> {
         match (&work.axes.server, &work.axes.scale) {
             (Some(server), Some(scale)) => self.export(work, server, scale),
-            _ => Err(Failure::new(FailureKind::Internal, "an export without server and scale")),
+            _ => Err(Failure::new(Code::Internal, "an export without server and scale")),
         }
     }
 }
@@ -151,7 +152,7 @@ fn refresh_marks(folder: &ServerFolder, tables: &[Listed]) -> std::io::Result<()
 /// benchMark.json is gone although raw files are there: made again from them, and told.
 fn recompute_marks(folder: &ServerFolder, tables: &[Listed], voice: &dyn Voice) -> Result<(), Failure> {
     let raw = folder.raw();
-    let failed = |error: std::io::Error| Failure::read(&raw, &error);
+    let failed = |error: std::io::Error| Failure::read(&raw, error);
     let mut scales: BTreeSet<ScaleName> = BTreeSet::new();
     for entry in std::fs::read_dir(&raw).map_err(failed)?.flatten() {
         let file = entry.file_name();
@@ -165,8 +166,8 @@ fn recompute_marks(folder: &ServerFolder, tables: &[Listed], voice: &dyn Voice) 
         marks.insert(scale, Mark { current, deleteable });
     }
     let path = benchmark::path(folder);
-    benchmark::put_all(folder, &marks).map_err(|error| Failure::write(&path, &error))?;
+    benchmark::put_all(folder, &marks).map_err(|error| Failure::write(&path, error))?;
     let message = format!("{} was missing and is made again from {} tables' raw files", path.display(), marks.len());
-    voice.warn(Warning { code: "benchmark_recomputed", message, critical: true });
+    voice.warn(Warning::new(Code::BenchmarkRecomputed, message));
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::fs;
 use chrono::Utc;
 
 use crate::client::server::StudyServer;
+use crate::code::Code;
 use crate::config::servers::Server;
 use crate::disk::atomic;
 use crate::failure::Failure;
@@ -27,7 +28,7 @@ pub(super) fn keep(server: &Server, client: &StudyServer, context: RequestContex
     let kept = client.study(context.policy, context.cancel).and_then(|study| write(server, &study));
     if let Err(failure) = kept {
         let message = format!("the study's schedule could not be kept: {failure}");
-        context.voice.warn(Warning { code: "study", message, critical: false });
+        context.voice.warn(Warning::new(Code::Study, message));
     }
 }
 
@@ -50,7 +51,7 @@ fn write(server: &Server, study: &[u8]) -> Result<(), Failure> {
     let name = |repeat: usize| if repeat == 0 { format!("{today}.json") } else { format!("{today}-{repeat}.json") };
     let free = (0..=names.len()).map(name).find(|name| !names.contains(name)).unwrap_or_else(|| name(names.len()));
     let path = folder.join(free);
-    atomic::write(&path, atomic::PRIVATE, study).map_err(|error| Failure::write(&path, &error))?;
+    atomic::write(&path, atomic::PRIVATE, study).map_err(|error| Failure::write(&path, error))?;
     Ok(())
 }
 

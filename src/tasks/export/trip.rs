@@ -6,10 +6,11 @@ use std::io::{self, Read, Write};
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 
 use crate::client::server::{AnswerBody, StudyServer, TableRequest, Untaken};
+use crate::code::Code;
 use crate::config::servers::Server;
 use crate::counts::{Count, Counts};
 use crate::disk::atomic::Written;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::fault;
 use crate::pool::answers;
 use crate::pool::benchmark::{self, Mark};
@@ -63,7 +64,7 @@ impl<'t> Trip<'t> {
 
     /// True when something stays to be deleted.
     pub fn go(&mut self) -> Result<bool, Failure> {
-        let mut index = Index::open(self.folder, self.scale).map_err(|e| Failure::read(&self.folder.index(), &e))?;
+        let mut index = Index::open(self.folder, self.scale).map_err(|e| Failure::read(&self.folder.index(), e))?;
         self.tell_of_damage(&index);
         let before = self.connection.notes.of(self.scale);
         let mut notes = before.clone();
@@ -90,7 +91,7 @@ impl<'t> Trip<'t> {
         let distinct = received.distinct() as u64;
         let account = self.account(after.is_none());
         let left = self.empty(received, emptying, account, &mut notes);
-        self.connection.notes.save(self.scale, &notes).map_err(|e| Failure::write(&self.folder.index(), &e))?;
+        self.connection.notes.save(self.scale, &notes).map_err(|e| Failure::write(&self.folder.index(), e))?;
         let left = left?;
         self.balance(distinct, emptying)?;
         Ok(left)
@@ -151,17 +152,16 @@ impl<'t> Trip<'t> {
         // A file that was named just before midnight is of that day.
         let named = receipt.raw.as_deref().and_then(raw_name).map(|dated| dated.date);
         receipt.day = named.unwrap_or_else(|| now.with_timezone(&self.server.timezone).date_naive());
-        receipts::append(self.folder, &receipt).map_err(|error| Failure::write(&self.folder.receipts(), &error))
+        receipts::append(self.folder, &receipt).map_err(|error| Failure::write(&self.folder.receipts(), error))
     }
 
     fn tell_of_damage(&self, index: &Index) {
         for (name, why) in &index.damaged {
             self.warn(
-                "raw_damaged",
+                Code::RawDamaged,
                 format!(
                     "{name}: {why}; `mtdata recover` says what is lost and saves the rest; restore it from a backup"
                 ),
-                true,
             );
         }
         if let Some(first) = index.gone.first() {
@@ -173,7 +173,7 @@ impl<'t> Trip<'t> {
                 self.folder.raw().display(),
                 self.folder.index().join(format!("{}.index", self.scale)).display()
             );
-            self.warn("raw_missing", message, true);
+            self.warn(Code::RawMissing, message);
         }
     }
 
@@ -193,15 +193,15 @@ impl<'t> Trip<'t> {
             if left != right && !(one == "to be deleted" && right > left) {
                 let message =
                     format!("{}: the numbers do not balance: {left} {one}, but {right} {other}", self.place());
-                return Err(Failure::new(FailureKind::Internal, message)
+                return Err(Failure::new(Code::Internal, message)
                     .advise("nothing is lost: raw_data holds what came; please report this as a fault of mtdata"));
             }
         }
         Ok(())
     }
 
-    pub fn warn(&self, code: &'static str, message: String, critical: bool) {
-        self.context.voice.warn(Warning { code, message, critical });
+    pub fn warn(&self, code: Code, message: String) {
+        self.context.voice.warn(Warning::new(code, message));
     }
 
     /// Where the table is, for messages.
@@ -228,7 +228,7 @@ impl<'t> Trip<'t> {
         let asked = TableRequest { scale: self.scale, after, policy, cancel, progress: &progress };
         let mut spoilt = None;
         let taken = self.client.entries(&asked, |answer| {
-            let own = |error: io::Error| Untaken::Failed(Failure::write(&raw, &error));
+            let own = |error: io::Error| Untaken::Failed(Failure::write(&raw, error));
             let mut incoming = Incoming::open(&raw).map_err(own)?;
             let mut source = Copying { answer, incoming: &mut incoming, trouble: None };
             let gathered = gather(&mut source, self.listed.unwrap_or_default());
@@ -269,7 +269,7 @@ impl<'t> Trip<'t> {
     /// Marks what is archived already. Before anything is deleted on the strength of an older raw file, that file is
     /// read back; what it no longer shows is archived anew.
     fn compare(&self, index: &Index, received: &mut Received, emptying: bool) -> Result<(), Failure> {
-        let failed = |error: io::Error| Failure::read(&self.folder.raw(), &error);
+        let failed = |error: io::Error| Failure::read(&self.folder.raw(), error);
         let concerned: BTreeSet<String> = index.compare(received).map_err(failed)?;
         if !emptying || concerned.is_empty() {
             return Ok(());
@@ -279,7 +279,7 @@ impl<'t> Trip<'t> {
         let damaged = proven.map_err(|error| self.context.cancel.check().err().unwrap_or_else(|| failed(error)))?;
         for (name, why) in damaged {
             let message = format!("{name}: {why}; its entries that are still on the server are archived again");
-            self.warn("raw_damaged", message, true);
+            self.warn(Code::RawDamaged, message);
         }
         Ok(())
     }
@@ -292,20 +292,20 @@ impl<'t> Trip<'t> {
                 "{short} of {} listed entries were not sent; entries without a date never are",
                 self.listed.unwrap_or_default()
             );
-            self.warn("shortfall", message, false);
+            self.warn(Code::Shortfall, message);
         }
         notes.shortfall = short;
         if self.deleteable {
             return Ok(());
         }
-        let missing = index.missing_from(received).map_err(|e| Failure::read(&self.folder.index(), &e))?;
+        let missing = index.missing_from(received).map_err(|e| Failure::read(&self.folder.index(), e))?;
         let vanished = missing.len() as u64;
         if vanished > notes.vanished {
             let message = format!(
                 "{vanished} archived entries are no longer on the server, {}; they stay archived",
                 some_ids(&missing)
             );
-            self.warn("vanished", message, false);
+            self.warn(Code::Vanished, message);
         }
         notes.vanished = vanished;
         Ok(())
@@ -339,14 +339,14 @@ impl<'t> Trip<'t> {
         let raw = self.folder.raw();
         let stored = self.archive().store(index, incoming, received, Utc::now());
         let Stored { written, entries } = stored.map_err(|trouble| match trouble {
-            Trouble::Io(error) => Failure::write(&raw, &error),
+            Trouble::Io(error) => Failure::write(&raw, error),
             Trouble::Differs(name) => {
                 let aside = self.folder.answers();
                 let message = format!(
                     "{name} read back differently from what was written; it was put aside in {}",
                     aside.display()
                 );
-                Failure::new(FailureKind::Write, message)
+                Failure::new(Code::Write, message)
                     .advise("check the disk; nothing was deleted on the server, the next run asks again")
             }
         })?;
@@ -360,7 +360,7 @@ impl<'t> Trip<'t> {
         let mark = Mark { current: index.highest(), deleteable: self.deleteable };
         // An emptied table is not asked again before something new is there: its mark does not wait for others.
         let put = self.connection.marks.put(self.folder, self.scale, mark, emptying);
-        put.map_err(|error| Failure::write(&benchmark::path(self.folder), &error))
+        put.map_err(|error| Failure::write(&benchmark::path(self.folder), error))
     }
 }
 
@@ -370,8 +370,8 @@ fn full_due(notes: &Notes) -> bool {
     notes.full.is_none_or(|full| full > now || now - full >= FULL_EVERY)
 }
 
-fn is_about_the_body(kind: FailureKind) -> bool {
-    matches!(kind, FailureKind::NotJson | FailureKind::WrongShape | FailureKind::Truncated)
+fn is_about_the_body(kind: Code) -> bool {
+    matches!(kind, Code::NotJson | Code::WrongShape | Code::Truncated)
 }
 
 /// The first of many ids.

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::code::Code;
 use crate::counts::{Count, Counts};
 use crate::disk::atomic::Written;
 use crate::disk::atomic::{AtomicFile, SHARED};
 use crate::disk::sorting::{Merge, SortRecord, Sorter, fill};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::study::moment;
 use crate::study::scale::{PARTICIPANT, Scale};
 use crate::table::batches::{RowBatch, Table, filled, in_order};
@@ -149,10 +150,10 @@ impl Making<'_> {
     /// # Errors
     /// A table that cannot be read or written, and scores of other entries than those of the combined table.
     pub fn write(&self, name: &str, path: &Path, work: &Work<'_>, counts: &mut Counts) -> Result<Written, Failure> {
-        let failed = |error: io::Error| Failure::write(path, &error);
-        let read = |error: io::Error| Failure::read(self.combined, &error);
+        let failed = |error: io::Error| Failure::write(path, error);
+        let read = |error: io::Error| Failure::read(self.combined, error);
         let mut combined = Table::open(self.combined).map_err(read)?;
-        let scored = self.scored.as_deref().map(|path| Table::open(path).map_err(|e| Failure::read(path, &e)));
+        let scored = self.scored.as_deref().map(|path| Table::open(path).map_err(|e| Failure::read(path, e)));
         let mut scored = scored.transpose()?;
         let mut columns = WideColumns::new(self.scale, self.policy, &combined, scored.as_ref());
         let slots: usize = self.occasions.all.iter().map(|one| one.most).sum();
@@ -169,7 +170,7 @@ impl Making<'_> {
                 let Some(batch) = combined.batch().map_err(read)? else { return Ok(None) };
                 let count = (batch.first..).take(batch.len()).filter(|row| self.selected.has(*row)).count();
                 let of = scored.as_mut().zip(self.scored.as_deref());
-                let of = of.map(|(table, path)| table.take(count).map_err(|error| Failure::read(path, &error)));
+                let of = of.map(|(table, path)| table.take(count).map_err(|error| Failure::read(path, error)));
                 Ok(Some(Pair { combined: batch, scored: of.transpose()?.map(Option::unwrap_or_default) }))
             },
             |pair| self.answers(&pair, &places, &columns, ids),
@@ -239,7 +240,7 @@ impl Making<'_> {
     fn foreign(&self) -> Failure {
         let scored = self.scored.as_deref().unwrap_or(self.combined);
         let message = format!("{} is not of the entries in {}", scored.display(), self.combined.display());
-        Failure::new(FailureKind::Data, message).advise("let the task need both `combine` and `score`, of one study")
+        Failure::new(Code::Data, message).advise("let the task need both `combine` and `score`, of one study")
     }
 
     /// Writes a line per participant and says how many.
@@ -277,14 +278,13 @@ impl Making<'_> {
 }
 
 fn too_wide(target: &str, columns: usize) -> Warning {
-    Warning {
-        code: "too_wide",
-        message: format!(
+    Warning::new(
+        Code::TooWide,
+        format!(
             "{target}: {columns} columns would be more than {COLUMNS}, so only the participants are written; a table of \
              events is defined with kind = \"log\" or \"trials\" in config/scales"
         ),
-        critical: false,
-    }
+    )
 }
 
 /// `<Scale>_<item>_<session>`; the second entry of one occasion ends with `_2`.
